@@ -1,0 +1,21 @@
+"""Settings of the features layer, read once at an entry point and passed down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class FeatureSettings(BaseSettings):
+    """Where state lives. Every field is an environment variable with the prefix `FANTASY_`."""
+
+    model_config = SettingsConfigDict(env_prefix="FANTASY_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path(".fantasy"), description="folder of all local state")
+    data: Path | None = Field(default=None, description="folder of recorded seasons (docs/data.md)")
+    redis_url: str = Field(default="redis://127.0.0.1:6390/0", description="online store")
+    database_url: str = Field(
+        default="postgresql+psycopg://postgres@127.0.0.1:5490/fantasy", description="application database"
+    )

@@ -1,0 +1,52 @@
+"""Errors of the models layer; all are `features.errors.FantasyError`s.
+
+FantasyError
+├── BundleError            a model bundle is corrupt, incomplete or fails its golden batch
+├── RegistryUnavailable    MLflow does not answer (retry may help)
+├── NoChampion             no version carries the alias asked for
+├── PromotionConflict      the alias moved between reading and writing: look again, then retry
+├── Infeasible             no legal lineup satisfies every rule; names the rules that clash
+└── TrainingError          training cannot start or diverged
+"""
+
+from __future__ import annotations
+
+from features.errors import FantasyError
+
+
+class BundleError(FantasyError):
+    """A model bundle is corrupt, incomplete or does not reproduce its golden batch."""
+
+
+class RegistryUnavailable(FantasyError):
+    """The model registry does not answer."""
+
+    http_status = 503
+    retryable = True
+
+
+class NoChampion(FantasyError):
+    """No model version carries the alias asked for."""
+
+    http_status = 503
+
+
+class PromotionConflict(FantasyError):
+    """The alias is not where the caller believed it to be."""
+
+    http_status = 409
+    retryable = True
+
+
+class Infeasible(FantasyError):
+    """No legal lineup satisfies every rule; `rules` names those that clash."""
+
+    http_status = 422
+
+    def __init__(self, message: str, rules: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.rules = rules
+
+
+class TrainingError(FantasyError):
+    """Training cannot start on this data, or its loss is not finite."""
