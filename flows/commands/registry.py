@@ -1,0 +1,132 @@
+"""Commands around model versions: train, evaluate, promote, roll back, list."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from flows.commands.options import Data, Json, Seasons, Source, Through, line_spec, print_json
+from flows.progress import show_service
+
+Family = Annotated[str, typer.Argument(help="projection or win_probability")]
+Version = Annotated[str, typer.Argument(help="version number")]
+League = Annotated[str, typer.Option(help="nba or simulated")]
+
+
+def train(
+    family: Family,
+    source: Source = "simulated",
+    data: Data = None,
+    seasons: Seasons = None,
+    through: Through = None,
+    retrain: Annotated[bool, typer.Option(help="train even when nothing changed since the last version")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train and register a challenger from what was collected."""
+    from flows.pin import pin
+    from flows.services import embedded_services
+    from flows.settings import FlowSettings
+    from flows.train import train as step
+
+    spec = line_spec(source, data, seasons, through, retrain=retrain)
+    with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
+        _report(step.fn(spec, check_family(family), pin.fn(spec), ()), as_json)
+
+
+def evaluate(
+    family: Family,
+    version: Version,
+    source: Source = "simulated",
+    data: Data = None,
+    through: Through = None,
+    as_json: Json = False,
+) -> None:
+    """Pair a version with the champion (or the best baseline) and print the evidence and the decision."""
+    from flows.evaluate import evaluate as step
+    from flows.services import embedded_services
+    from flows.settings import FlowSettings
+
+    spec = line_spec(source, data, None, through)
+    with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
+        _report(step.fn(spec, check_family(family), version, ()), as_json)
+
+
+def promote(
+    family: Family,
+    version: Version,
+    source: Source = "simulated",
+    data: Data = None,
+    through: Through = None,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a version and move the champion alias to it if, and only if, the gate says promote."""
+    from flows.evaluate import evaluate as judge
+    from flows.promote import promote as step
+    from flows.services import embedded_services
+    from flows.settings import FlowSettings
+
+    spec = line_spec(source, data, None, through)
+    with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
+        verdict = judge.fn(spec, check_family(family), version, ())
+        _report({"verdict": verdict, "outcome": step.fn(spec, family, verdict)}, as_json)
+
+
+def rollback(family: Family, league: League = "nba", as_json: Json = False) -> None:
+    """Move the champion alias back to the version before, and say so in the audit."""
+    from features.workspace import Workspace
+    from flows.services import embedded_services
+    from flows.settings import FlowSettings
+    from models.lifecycle import roll_back
+
+    settings = FlowSettings()
+    with embedded_services(settings, which=("postgres", "mlflow"), on_progress=show_service):
+        workspace = Workspace(settings.home, check_league(league))
+        _report(roll_back(check_family(family), workspace, settings, actor="cli"), as_json)
+
+
+def models(league: League = "nba", as_json: Json = False) -> None:
+    """List the registered versions of a league with their aliases and headline figures."""
+    from flows.services import embedded_services
+    from flows.settings import FlowSettings
+    from models.lifecycle import list_versions
+
+    settings = FlowSettings()
+    with embedded_services(settings, which=("postgres", "mlflow"), on_progress=show_service):
+        _report({"models": list_versions(check_league(league), settings)}, as_json)
+
+
+def check_family(family: str) -> str:
+    """Return `family`. Raises `InvalidInput` when no such model is trained."""
+    from features.errors import InvalidInput
+    from models.lifecycle import FAMILIES
+
+    if family not in FAMILIES:
+        raise InvalidInput(f"model {family!r} is not known; choose one of {', '.join(FAMILIES)}")
+    return family
+
+
+def check_league(league: str) -> Any:
+    """Return `league`. Raises `InvalidInput` when it is not one."""
+    from features.errors import InvalidInput
+    from features.workspace import LEAGUES
+
+    if league not in LEAGUES:
+        raise InvalidInput(f"league {league!r} is not known; choose one of {', '.join(LEAGUES)}")
+    return league
+
+
+def _report(value: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+        return
+    from rich.console import Console
+    from rich.pretty import Pretty
+
+    Console().print(Pretty(value, expand_all=True))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    for command in (train, evaluate, promote, rollback, models):
+        app.command(command.__name__)(command)

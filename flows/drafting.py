@@ -1,0 +1,182 @@
+"""A salary file in, projected slate and lineups out, without any server: what `fantasy lineups` does."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from features.contests import Contest, load_contest
+from features.errors import InvalidInput, NotMaterialized
+from features.scoring import SITES, Site
+from features.slate import Slate
+from features.sources.player_names import MatchReport, match_players
+from features.sources.projections_file import read_projections
+from features.sources.salaries import date_from_name, read_salaries
+from features.stores.offline import OfflineStore
+from features.workspace import LEAGUES, Workspace
+from flows.settings import FlowSettings
+from models.champion import Champion, find_champion
+from models.lineups.draft import draft
+from models.lineups.problem import LineupResult, LineupRules
+from models.projection.slate import SlateProjections, project_slate, use_own_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectedSlate:
+    """A slate with its players matched and projected."""
+
+    slate: Slate
+    match: MatchReport | None
+    projections: SlateProjections
+    workspace: Workspace
+
+    @property
+    def model(self) -> dict[str, str]:
+        """Name and version of what projected."""
+        return {"name": self.projections.model_name, "version": self.projections.model_version}
+
+    def as_json(self) -> dict[str, Any]:
+        """Machine form of `fantasy project --json`."""
+        return {
+            "slate": {
+                "id": self.slate.slate_id,
+                "site": self.slate.site,
+                "sport": self.slate.sport,
+                "lock": self.slate.lock,
+                "players": len(self.slate.players),
+                "games": len(self.slate.games),
+            },
+            "projections": self.projections.frame.to_dicts(),
+            "unmatched": [p.name for p in self.match.unmatched] if self.match else [],
+            "model": self.model,
+            "data_timestamp": self.projections.data_timestamp,
+            "fallback": self.projections.fallback,
+            "warnings": list(self.projections.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerRules:
+    """The player's wishes in his own words: names or ids, turned into ids against the slate."""
+
+    n: int = 1
+    lock: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_exposure: float = 1.0
+    min_salary_usd: int = 0
+    min_unique: int = 1
+
+    def resolve(self, slate: Slate) -> LineupRules:
+        """Return the rules in site ids. Raises `InvalidInput` naming a player who is not on the slate."""
+        return LineupRules(
+            n=self.n,
+            locked=frozenset(_site_id(slate, who, "lock") for who in self.lock),
+            excluded=frozenset(_site_id(slate, who, "exclude") for who in self.exclude),
+            max_exposure=self.max_exposure,
+            min_salary_usd=self.min_salary_usd,
+            min_unique=self.min_unique,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltLineups:
+    """Lineups with everything needed to print, upload and grade them."""
+
+    projected: ProjectedSlate
+    contest: Contest
+    result: LineupResult
+
+    def as_json(self) -> dict[str, Any]:
+        """Machine form of `fantasy lineups --json`."""
+        slate = self.projected.slate
+        return {
+            "lineups": [lineup.as_json() for lineup in self.result.lineups],
+            "solve_ms": round(self.result.solve_ms, 3),
+            "model": self.projected.model,
+            "slate": {"id": slate.slate_id, "site": slate.site, "sport": slate.sport, "lock": slate.lock},
+            "data_timestamp": self.projected.projections.data_timestamp,
+            "fallback": self.projected.projections.fallback,
+            "warnings": [*self.projected.projections.warnings, *self.result.warnings],
+            "unmatched": [p.name for p in self.projected.match.unmatched] if self.projected.match else [],
+        }
+
+
+def open_slate(salaries: Path, *, site: str | None, sport: str, day: date | None) -> Slate:
+    """Read a salary file. Raises `SalaryFileError` when it is not what it claims to be."""
+    if site is not None and site not in SITES:
+        raise InvalidInput(f"site {site!r} is not known; choose one of {', '.join(SITES)}")
+    known: Site | None = next((s for s in SITES if s == site), None)
+    return read_salaries(salaries, site=known, sport=sport, slate_date=day or date_from_name(salaries))
+
+
+def project(slate: Slate, *, league: str, own: str | None = None) -> ProjectedSlate:
+    """Match and project a slate as of its lock; `own` names a file of the player's numbers, or `salaries`."""
+    settings = FlowSettings()
+    workspace, champion = _choose(settings, league)
+    store = OfflineStore(workspace)
+    try:
+        views = store.read_views()
+    except NotMaterialized:
+        views = {}
+    match: MatchReport | None = None
+    directory = views.pop("player_directory", None)
+    if directory is not None and slate.source != "simulated":
+        match = match_players(slate, directory)
+        slate = match.slate
+    projections = project_slate(slate, champion.model if champion else None, views, now=datetime.now(UTC))
+    if own is not None:
+        numbers = (
+            {p.site_id: p.average_points for p in slate.players}
+            if own == "salaries"
+            else read_projections(Path(own), slate)
+        )
+        projections = use_own_numbers(projections, numbers, source=own)
+    return ProjectedSlate(slate, match, projections, workspace)
+
+
+def build(projected: ProjectedSlate, rules: PlayerRules) -> BuiltLineups:
+    """Optimize, and keep the result as the workspace's newest lineups for grading."""
+    slate = projected.slate
+    contest = load_contest(slate.site, slate.sport, slate.mode)
+    result = draft(slate, projected.projections, contest, rules.resolve(slate))
+    built = BuiltLineups(projected, contest, result)
+    _remember(built)
+    return built
+
+
+def _choose(settings: FlowSettings, league: str) -> tuple[Workspace, Champion | None]:
+    if league != "auto" and league not in LEAGUES:
+        raise InvalidInput(f"league {league!r} is not known; choose auto, {' or '.join(LEAGUES)}")
+    wanted: Sequence[Any] = LEAGUES if league == "auto" else (league,)
+    for name in wanted:
+        workspace = Workspace(settings.home, name)
+        champion = find_champion(workspace, "projection", None)
+        if champion is not None:
+            return workspace, champion
+    return Workspace(settings.home, wanted[0]), None
+
+
+def _site_id(slate: Slate, who: str, rule: str) -> str:
+    wanted = who.casefold().strip()
+    found = [p.site_id for p in slate.players if wanted in (p.site_id.casefold(), p.name.casefold())]
+    if len(found) != 1:
+        problem = "is not on this slate" if not found else f"names {len(found)} players; use an id"
+        raise InvalidInput(f"--{rule} {who!r} {problem}")
+    return found[0]
+
+
+def _remember(built: BuiltLineups) -> None:
+    folder = built.projected.workspace.lineups
+    folder.mkdir(parents=True, exist_ok=True)
+    people = {p.site_id: p.player_id for p in built.projected.slate.players}
+    body = {**built.as_json(), "player_ids": people}
+    text = json.dumps(body, default=str)
+    for name in (f"{built.projected.slate.slate_id}.json", "latest.json"):
+        temporary = folder / f".{name}.{os.getpid()}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / name)

@@ -1,0 +1,45 @@
+"""Runs the daily flow once in this process and drafts a lineup from its slate."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from features.slate import Slate
+from flows.drafting import BuiltLineups, PlayerRules, build, project
+from flows.progress import step
+from flows.spec import LineSpec
+
+
+@dataclass(frozen=True, slots=True)
+class LineOutcome:
+    """What the line did, and a lineup for its slate; `built` is None when the day has no slate."""
+
+    summary: dict[str, Any]
+    built: BuiltLineups | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Machine form of `fantasy run --json`."""
+        return {**self.summary, "lineup": self.built.as_json() if self.built else None}
+
+
+def run_line(spec: LineSpec, *, prefect_api_url: str) -> LineOutcome:
+    """Run the flow against the Prefect API at `prefect_api_url`, then draft one DraftKings lineup."""
+    os.environ["PREFECT_API_URL"] = prefect_api_url
+    with step("load Prefect"):
+        from flows.daily import daily  # read after the environment says where its API is
+    summary = daily(spec)
+    slate = draftkings_slate(spec, summary["collected"]["slates"])
+    if slate is None:
+        return LineOutcome(summary, None)
+    with step("draft a lineup"):
+        built = build(project(slate, league=spec.league), PlayerRules(n=1))
+    return LineOutcome(summary, built)
+
+
+def draftkings_slate(spec: LineSpec, slate_ids: list[str]) -> Slate | None:
+    """Return the day's DraftKings slate with most games, None when there is none."""
+    slates = [spec.store.read_slate(slate_id) for slate_id in slate_ids]
+    wanted = [s for s in slates if s.site == "draftkings" and s.mode == "classic"]
+    return max(wanted, key=lambda slate: len(slate.games), default=None)

@@ -1,0 +1,89 @@
+"""P(plays) of a rostered player: a scorecard of binned features, small enough to read in `bundle.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from models.errors import TrainingError
+
+#: Features that tell whether somebody plays tonight; those the views do not offer are left out.
+PREFERRED: Final[tuple[str, ...]] = (
+    "team_games_missed", "games_missed", "days_rest", "days_since_last", "presence10", "played_share10",
+    "team_days_rest", "min_ewm5", "min_ewm30", "min_last", "min_season", "starter_ewm15", "starter_last",
+    "games_last7",
+)  # fmt: skip
+BINS: Final = 8
+#: Rows needed to fit; fewer leave every player at the share observed.
+MIN_ROWS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """log-odds = intercept + one weight per feature, picked by the bin its value falls in (last = missing)."""
+
+    features: tuple[str, ...]
+    edges: tuple[tuple[float, ...], ...]
+    weights: tuple[tuple[float, ...], ...]
+    intercept: float
+
+    def probability(self, inputs: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float64]:
+        """P(plays) (n,) of feature rows (n, F) whose columns are `names`."""
+        odds = np.full(len(inputs), self.intercept)
+        for feature, edges, weights in zip(self.features, self.edges, self.weights, strict=True):
+            odds += np.asarray(weights)[_bins(inputs[:, list(names).index(feature)], edges)]
+        return np.asarray(1 / (1 + np.exp(-odds)))
+
+    def as_json(self) -> dict[str, Any]:
+        """Numbers for `bundle.json`."""
+        return {
+            "features": list(self.features),
+            "edges": [list(row) for row in self.edges],
+            "weights": [list(row) for row in self.weights],
+            "intercept": self.intercept,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Availability:
+        """Back from `as_json`."""
+        edges, weights = (tuple(tuple(map(float, row)) for row in data[key]) for key in ("edges", "weights"))
+        return cls(tuple(data["features"]), edges, weights, float(data["intercept"]))
+
+
+def fit_availability(inputs: NDArray[np.float32], names: Sequence[str], played: NDArray[np.bool_]) -> Availability:
+    """Fit on candidate rows (n, F), who played and who did not; few rows or one outcome give a constant.
+
+    Raises `TrainingError` when there are no rows at all.
+    """
+    if len(played) == 0:
+        raise TrainingError("no candidate rows to fit P(plays) on; collect at least one week of games")
+    share = float(np.clip(played.mean(), 0.01, 0.99))
+    if len(played) < MIN_ROWS or played.all() or not played.any():
+        return Availability((), (), (), float(np.log(share / (1 - share))))
+    chosen = tuple(name for name in PREFERRED if name in names)
+    edges: list[tuple[float, ...]] = []
+    blocks: list[NDArray[np.float64]] = []
+    for name in chosen:
+        column = inputs[:, list(names).index(name)]
+        cuts = (
+            np.quantile(column[np.isfinite(column)], np.linspace(0, 1, BINS + 1)[1:-1])
+            if np.isfinite(column).any()
+            else []
+        )
+        edges.append(tuple(float(cut) for cut in np.unique(cuts)))
+        blocks.append(np.eye(len(edges[-1]) + 2)[_bins(column, edges[-1])])
+    model = LogisticRegression(C=1.0, max_iter=500).fit(np.hstack(blocks), played)
+    ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+    weights = tuple(tuple(float(w) for w in part) for part in np.split(model.coef_[0], ends))
+    return Availability(chosen, tuple(edges), weights, float(model.intercept_[0]))
+
+
+def _bins(column: NDArray[np.float32], edges: Sequence[float]) -> NDArray[np.intp]:
+    """Bin of each value: 0 ... len(edges), and len(edges) + 1 when missing."""
+    found = np.searchsorted(np.asarray(edges), column, side="right")
+    return np.asarray(np.where(np.isfinite(column), found, len(edges) + 1), dtype=np.intp)

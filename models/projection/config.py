@@ -1,0 +1,41 @@
+"""What a projection network is made of; everything needed to rebuild it from a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from features.scoring import SITES
+
+#: Levels of the predicted quantile grid.
+LEVELS: Final = tuple(round(0.05 * k, 2) for k in range(1, 20))
+#: Quantiles shown to users, by column suffix.
+SHOWN: Final[dict[str, float]] = {
+    "q05": 0.05, "q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90, "q95": 0.95,
+}  # fmt: skip
+#: Share of training rows whose announced features are hidden, so that one network serves before and after news.
+ANNOUNCED_HIDDEN: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionConfig:
+    """Inputs, size and output grid. `announced` are the features known only once line-ups are published."""
+
+    features: tuple[str, ...]
+    announced: tuple[str, ...]
+    hidden: int = 96
+    layers: int = 2
+    dropout: float = 0.1
+    sites: tuple[str, ...] = SITES
+    levels: tuple[float, ...] = LEVELS
+    announced_hidden: float = ANNOUNCED_HIDDEN
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `bundle.json`."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ProjectionConfig:
+        """Back from `as_json`."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})

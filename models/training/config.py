@@ -1,0 +1,60 @@
+"""How a network is trained: read from `params.yaml`, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from models.errors import TrainingError
+
+#: Keys of a family's section that size the network rather than steer the training.
+SIZE_KEYS: Final = ("hidden", "layers", "dropout")
+
+
+@dataclass(frozen=True, slots=True)
+class Optimisation:
+    """One training run. A step uses `batch_size` x `accumulate` rows; patience counts epochs without progress."""
+
+    seed: int = 7
+    batch_size: int = 2048
+    accumulate: int = 1
+    learning_rate: float = 0.002
+    weight_decay: float = 0.01
+    max_epochs: int = 12
+    patience: int = 3
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `bundle.json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingParams:
+    """The `train` section for one family: slices in game dates, network size, optimisation."""
+
+    holdout_days: int
+    calibration_days: int
+    size: dict[str, float]
+    optimisation: Optimisation
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any], family: str) -> TrainingParams:
+        """From all parameters or from their `train` section. Raises `TrainingError` naming the wrong key."""
+        section = params.get("train", params)
+        missing = [key for key in ("seed", "holdout_days", "calibration_days", family) if key not in section]
+        if missing:
+            raise TrainingError(f"params.yaml: train lacks {missing}; compare with the file in the repository")
+        own = dict(section[family])
+        size = {key: own.pop(key) for key in SIZE_KEYS if key in own}
+        known = {field.name for field in fields(Optimisation)}
+        unknown = sorted(set(own) - known)
+        if unknown:
+            raise TrainingError(f"params.yaml: train.{family} has unknown keys {unknown}; known: {sorted(known)}")
+        optimisation = Optimisation(**{"seed": int(section["seed"]), **own})
+        for key in ("batch_size", "accumulate", "max_epochs"):
+            if getattr(optimisation, key) < 1:
+                raise TrainingError(
+                    f"params.yaml: train.{family}.{key} is {getattr(optimisation, key)}; use 1 or more"
+                )
+        return cls(int(section["holdout_days"]), int(section["calibration_days"]), size, optimisation)

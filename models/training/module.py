@@ -1,0 +1,72 @@
+"""The training step of any family: its own loss, announced features hidden at random, AdamW with a cosine."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from models.training.config import Optimisation
+
+#: Share of all steps over which the learning rate rises before the cosine takes it down.
+WARM_UP: Final = 0.1
+#: The cosine ends at this share of the learning rate.
+FLOOR: Final = 0.02
+GRADIENT_NORM: Final = 1.0
+
+
+class FitModule(pl.LightningModule):
+    """Trains a network that offers `loss(inputs, labels)` and `config.{features,announced,announced_hidden}`."""
+
+    def __init__(self, network: nn.Module, optimisation: Optimisation) -> None:
+        super().__init__()
+        self.network, self.optimisation = network, optimisation
+        config: Any = network.config
+        hidden = torch.zeros(len(config.features), dtype=torch.bool)
+        hidden[[config.features.index(name) for name in config.announced]] = True
+        self.register_buffer("announced_F", hidden, persistent=False)
+        self.announced_hidden = float(config.announced_hidden)
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout and masking by epoch, so that a resumed run repeats the uninterrupted one exactly."""
+        torch.manual_seed(self.optimisation.seed * 7_919 + self.current_epoch)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        """Loss of one batch."""
+        inputs_BF, labels = batch
+        if self.announced_hidden > 0:
+            row_B1 = torch.rand(len(inputs_BF), 1, device=inputs_BF.device) < self.announced_hidden
+            inputs_BF = inputs_BF.masked_fill(row_B1 & self.announced_F, float("nan"))
+        loss: Tensor = self.network.loss(inputs_BF, labels)  # type: ignore[operator]
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(inputs_BF))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+        """Loss of the calibration slice, with everything announced."""
+        inputs_BF, labels = batch
+        loss: Tensor = self.network.loss(inputs_BF, labels)  # type: ignore[operator]
+        self.log("calibration_loss", loss, batch_size=len(inputs_BF))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW (no decay on biases and norms), warm-up, cosine."""
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        free = [p for p in self.network.parameters() if p.ndim <= 1]
+        chosen = self.optimisation
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": chosen.weight_decay}, {"params": free, "weight_decay": 0.0}],
+            lr=chosen.learning_rate,
+        )
+        steps = max(int(self.trainer.estimated_stepping_batches), 1)
+        warm_up = max(int(WARM_UP * steps), 1)
+
+        def factor(step: int) -> float:
+            if step < warm_up:
+                return (step + 1) / warm_up
+            progress = (step - warm_up) / max(steps - warm_up, 1)
+            return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

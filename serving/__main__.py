@@ -1,0 +1,29 @@
+"""`python -m serving`: one process that answers HTTP on the settings' address."""
+
+from __future__ import annotations
+
+import logging
+
+import uvicorn
+
+from serving.app import create_app
+from serving.settings import ServingSettings
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    settings = ServingSettings()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=15,
+    )
+
+
+if __name__ == "__main__":
+    main()
