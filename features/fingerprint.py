@@ -71,9 +71,10 @@ def _canonical(column: pl.Series) -> list[tuple[Array, Array | None]]:
         text, offsets = _text(column.fill_null(""))
         return [(nulls, None), (np.diff(offsets), None), (text, offsets)]
     values = (column.cast(pl.Int8) if column.dtype == pl.Boolean else column.to_physical()).fill_null(0)
+    numbers = np.ascontiguousarray(values.to_numpy())
     if values.dtype.is_float():
-        values = values + 0.0  # -0.0 and 0.0 are the same measurement
-    return [(nulls, None), (np.ascontiguousarray(values.to_numpy()), None)]
+        numbers = numbers + 0.0  # -0.0 and 0.0 are the same measurement (polars would optimise this away)
+    return [(nulls, None), (numbers, None)]
 
 
 def _text(column: pl.Series) -> tuple[Array, Array]:

@@ -25,8 +25,8 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from features.errors import InvalidInput, SchemaError
-from features.files import remove_leftovers, replace_file
+from features.errors import InvalidInput, SchemaError, StoreUnavailable
+from features.files import remove_leftovers, replace_parquet, writing
 from features.fingerprint import frame_hash, record_hashes
 from features.ledger import Ledger
 from features.sources.base import Batch, Source
@@ -138,9 +138,9 @@ def _ingest(
         }
         try:
             for attempt in Retrying(
-                retry=retry_if_exception_type(OSError),
+                retry=retry_if_exception_type(StoreUnavailable),
                 stop=stop_after_attempt(WRITE_ATTEMPTS),
-                wait=wait_exponential_jitter(initial=_FIRST_WAIT_S, max=_LONGEST_WAIT_S, jitter=_FIRST_WAIT_S),
+                wait=wait_exponential_jitter(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S, jitter=_FIRST_WAIT_S),
                 before_sleep=before_sleep_log(log, logging.WARNING),
                 reraise=True,
             ):
@@ -148,7 +148,7 @@ def _ingest(
                     if moved:
                         _write(batch, moved.keys(), changed, store)
                     ledger.commit(source, batch, moved, seen_at=clock())
-        except OSError as error:
+        except StoreUnavailable as error:
             log.error(
                 "batch %s could not be written and will be tried again by the next collect: %s", batch.key, error
             )
@@ -173,8 +173,9 @@ def _archive(folder: Path, rows: pl.DataFrame) -> None:
     if path.exists():
         return
     remove_leftovers(path)
-    replace_file(path, lambda target: rows.write_parquet(target, compression="zstd", compression_level=1))
-    path.chmod(0o444)
+    replace_parquet(path, rows)
+    with writing(path):
+        path.chmod(0o444)
 
 
 def _with_first_known_time(

@@ -23,7 +23,7 @@ import xxhash
 from rbloom import Bloom
 
 from features.errors import FantasyError, SchemaError, StoreUnavailable
-from features.files import remove_leftovers, replace_file
+from features.files import remove_leftovers, replace_file, writing
 from features.sources.base import Batch
 from features.tables import TableName
 
@@ -76,7 +76,8 @@ class Ledger:
         self.bloom_counts = BloomCounts()
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with writing(self._path):
+            self._folder.mkdir(parents=True, exist_ok=True)
         try:
             # Transactions are opened by hand: `isolation_level=None` is SQLite's autocommit.
             self._database = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
@@ -209,7 +210,7 @@ class Ledger:
         try:
             remove_leftovers(self._bloom_path)
             replace_file(self._bloom_path, lambda target: target.write_bytes(payload))
-        except OSError as error:
+        except StoreUnavailable as error:
             log.warning("the Bloom filter %s was not saved: %s", self._bloom_path, error)
 
 

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from features.tables import Tables
 from features.views import VIEW_VERSIONS, compute_views
 from features.views.entities import player_directory
 
@@ -37,7 +40,9 @@ def materialize(
     excluded_seasons: Sequence[int] = (),
 ) -> Materialized:
     """Compute every view from what was known by `as_of`, without the quarantined seasons, and store it."""
-    tables = store.tables(known_by=as_of, excluded_seasons=excluded_seasons)
+    known = store.tables(known_by=as_of)
+    kept = ~pl.col("season").is_in(list(excluded_seasons))
+    tables = Tables(known.games.filter(kept), known.box.filter(kept))
     views = compute_views(tables)
     for name, view in views.items():
         store.write_view(name, view)

@@ -18,7 +18,7 @@ SITES: Final[tuple[Site, ...]] = ("draftkings", "fanduel", "yahoo")
 WEIGHTS: Final[dict[Site, dict[str, float]]] = {
     "draftkings": {"pts": 1, "fg3m": 0.5, "reb": 1.25, "ast": 1.5, "stl": 2, "blk": 2, "tov": -0.5},
     "fanduel": {"pts": 1, "reb": 1.2, "ast": 1.5, "stl": 3, "blk": 3, "tov": -1},
-    "yahoo": {"pts": 1, "fg3m": 0.5, "reb": 1.2, "ast": 1.5, "stl": 2, "blk": 2, "tov": -1},
+    "yahoo": {"pts": 1, "reb": 1.2, "ast": 1.5, "stl": 3, "blk": 3, "tov": -1},
 }
 #: DraftKings adds 1.5 for a double-double and 3 more for a triple-double.
 DOUBLE_DOUBLE: Final = 1.5

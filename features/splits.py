@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -52,7 +53,7 @@ def walk_forward(dates: Iterable[date], *, start: date, step_days: int) -> Itera
         raise InvalidInput(f"start {start} leaves nothing to fit or nothing to test (game dates: {span})")
     after_last = date.fromordinal(tested[-1].toordinal() + 1)
     edges = [*tested[::step_days], after_last]
-    for number, (first, following) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (first, following) in enumerate(itertools.pairwise(edges)):
         yield Fold(number, first, following)
 
 

@@ -6,9 +6,11 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import polars as pl
 
 from features.contests import Contest, load_contest
 from features.errors import InvalidInput, NotMaterialized
@@ -23,7 +25,11 @@ from flows.settings import FlowSettings
 from models.champion import Champion, find_champion
 from models.lineups.draft import draft
 from models.lineups.problem import LineupResult, LineupRules
-from models.projection.slate import SlateProjections, project_slate, use_own_numbers
+from models.projection.own_numbers import use_own_numbers
+from models.projection.slate import SlateProjections, project_slate
+
+#: A directory of nobody, for the time before the first run.
+DIRECTORY: Final = {"player_id": pl.Int32, "player_name": pl.String, "team": pl.String, "last_played": pl.Date}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ def project(slate: Slate, *, league: str, own: str | None = None) -> ProjectedSl
     if directory is not None and slate.source != "simulated":
         match = match_players(slate, directory)
         slate = match.slate
-    projections = project_slate(slate, champion.model if champion else None, views, now=datetime.now(UTC))
+    known = directory if directory is not None else pl.DataFrame(schema=DIRECTORY)
+    projections = project_slate(slate, champion.model if champion else None, views, known)
     if own is not None:
         numbers = (
             {p.site_id: p.average_points for p in slate.players}
@@ -173,9 +180,8 @@ def _site_id(slate: Slate, who: str, rule: str) -> str:
 def _remember(built: BuiltLineups) -> None:
     folder = built.projected.workspace.lineups
     folder.mkdir(parents=True, exist_ok=True)
-    people = {p.site_id: p.player_id for p in built.projected.slate.players}
-    body = {**built.as_json(), "player_ids": people}
-    text = json.dumps(body, default=str)
+    OfflineStore(built.projected.workspace).write_slate(built.projected.slate)
+    text = json.dumps({**built.as_json(), "league": built.projected.workspace.league}, default=str)
     for name in (f"{built.projected.slate.slate_id}.json", "latest.json"):
         temporary = folder / f".{name}.{os.getpid()}.tmp"
         temporary.write_text(text, encoding="utf-8")

@@ -26,5 +26,5 @@ def evaluate(spec: LineSpec, family: str, version: str, quarantined: Sequence[in
             as_of=spec.as_of(),
             excluded_seasons=quarantined,
         )
-        shown.summary = verdict.summary()
-    return verdict.as_json()
+        shown.summary = f"{verdict['action']}: {'; '.join(verdict['reasons'])}"
+    return verdict

@@ -17,6 +17,6 @@ from models.lifecycle import apply_verdict
 def promote(spec: LineSpec, family: str, verdict: dict[str, Any]) -> dict[str, Any]:
     """Compare-and-set the alias by the verdict; return which version is champion now."""
     with step(f"promote {family}") as shown:
-        outcome = apply_verdict(family, spec.league, FlowSettings(), verdict, actor="daily")
+        outcome = apply_verdict(family, spec.workspace, FlowSettings(), verdict, actor="daily")
         shown.summary = f"{verdict['action']}; champion is version {outcome['champion']}"
     return outcome

@@ -198,7 +198,9 @@ def _read_card(path: Path) -> Bundle:
             raise BundleError(
                 f"{path / CARD} has format {card['format']}, this code reads {FORMAT}; train it again"
             )
-        dates = {k: date.fromisoformat(card[k]) for k in ("fit_through", "calibrated_through", "trained_through")}
+        dates: dict[str, Any] = {
+            k: date.fromisoformat(card[k]) for k in ("fit_through", "calibrated_through", "trained_through")
+        }
         plain = ("family", "name", "league", "config", "calibration", "view_versions", "label", "references")
         created_at = datetime.fromisoformat(card["created_at"])
         return Bundle(path=path, created_at=created_at, **{k: card[k] for k in plain}, **dates)

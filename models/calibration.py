@@ -1,4 +1,4 @@
-"""Calibration, fitted on a slice later than the fit slice: temperature for probabilities, offsets for quantiles."""
+"""Calibration, fitted later than the network: a temperature for probabilities, offsets for quantiles."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class ResidualSpread:
     def quantiles(self, point: ArrayLike) -> Array:
         """Quantiles (n, levels) around `point` (n,)."""
         p = np.asarray(point, dtype=np.float64)
-        return p[:, None] + np.asarray(self.residuals)[np.searchsorted(self.edges, p)]
+        return np.asarray(p[:, None] + np.asarray(self.residuals)[np.searchsorted(self.edges, p)])
 
     def as_json(self) -> dict[str, Any]:
         """Numbers for `bundle.json`."""

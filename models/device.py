@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -30,3 +32,18 @@ def training_precision(device: torch.device) -> Precision:
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return "16-mixed"
     return "bf16-mixed"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run CPU work on one thread, then restore the setting.
+
+    Our matrices are small: OpenMP's threads mostly wait for each other (measured 13 times the CPU seconds on a
+    shared machine), and sums split over threads would make results depend on the number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

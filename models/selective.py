@@ -17,7 +17,7 @@ GATE: Final = 0.70
 def confidence(probability: ArrayLike) -> Array:
     """Claimed probability of the likelier of two outcomes, in [.5, 1]."""
     p = np.asarray(probability, dtype=np.float64)
-    return np.maximum(p, 1 - p)
+    return np.asarray(np.maximum(p, 1 - p))
 
 
 def answered(probability: ArrayLike, gate: float = GATE) -> NDArray[np.bool_]:
@@ -28,7 +28,7 @@ def answered(probability: ArrayLike, gate: float = GATE) -> NDArray[np.bool_]:
 def hits(probability: ArrayLike, label: ArrayLike) -> Array:
     """1 where the likelier outcome happened (a tie at .5 counts as a call of 1), else 0."""
     p, y = np.asarray(probability, dtype=np.float64), np.asarray(label, dtype=np.float64)
-    return ((p >= 0.5) == (y >= 0.5)).astype(np.float64)
+    return np.asarray((p >= 0.5) == (y >= 0.5), dtype=np.float64)
 
 
 def gated_report(
@@ -67,6 +67,6 @@ def risk_coverage(probability: ArrayLike, label: ArrayLike) -> tuple[Array, Arra
 
 
 def generalised_risk_area(probability: ArrayLike, label: ArrayLike) -> float:
-    """AUGRC (Traub et al. 2024, arXiv 2407.01032): error rate times coverage, averaged over coverage; 0 is perfect."""
+    """AUGRC (Traub et al. 2024, arXiv 2407.01032): mean of error rate times coverage; 0 is perfect."""
     coverage, risk = risk_coverage(probability, label)
     return float(np.mean(coverage * risk)) if coverage.size else float("nan")

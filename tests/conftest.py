@@ -24,4 +24,4 @@ def fantasy_data() -> Path:
         pytest.skip(f"no recorded seasons at {folder}; set FANTASY_DATA")
     return folder
 
-pytest_plugins = ["tests.fixtures.services"]
+pytest_plugins = ["tests.fixtures.bundles", "tests.fixtures.services"]

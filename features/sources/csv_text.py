@@ -33,20 +33,26 @@ class CsvText:
     lines: tuple[int, ...]
 
 
-def read_csv_text(source: Path | str | bytes, *, max_bytes: int = MAX_BYTES, what: str = "salary file") -> CsvText:
+def read_csv_text(
+    source: Path | str | bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_rows: int = MAX_ROWS,
+    what: str = "the salary file",
+) -> CsvText:
     """Decode and split a CSV (UTF-8, UTF-16 with a byte-order mark, or Windows-1252; any line ending).
 
-    Cells are stripped. Raises `SalaryFileError` when it cannot be read, is larger than `max_bytes`, is binary,
-    or ends inside a quoted cell.
+    `what` names bytes in messages; cells are stripped. Raises `SalaryFileError` when it cannot be read, is larger
+    than `max_bytes`, is binary, or ends inside a quoted cell.
     """
-    origin = f"the {what}" if isinstance(source, bytes) else str(source)
+    origin = what if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read(Path(source), max_bytes, origin)
     if len(data) > max_bytes:
         raise SalaryFileError(_too_large(origin, len(data), max_bytes))
     if not data.strip():
         raise SalaryFileError(f"{origin} is empty; download it again from the site")
     text = decode(data, origin).replace("\r\n", "\n").replace("\r", "\n")
-    return _split(text, origin)
+    return _split(text, origin, max_rows)
 
 
 def decode(data: bytes, origin: str) -> str:
@@ -106,7 +112,7 @@ def _too_large(origin: str, size: int, max_bytes: int) -> str:
     )
 
 
-def _split(text: str, origin: str) -> CsvText:
+def _split(text: str, origin: str, max_rows: int) -> CsvText:
     rows: list[tuple[str, ...]] = []
     lines: list[int] = []
     reader = csv.reader(io.StringIO(text), strict=True)
@@ -114,8 +120,8 @@ def _split(text: str, origin: str) -> CsvText:
         for row in reader:
             rows.append(tuple(cell.strip() for cell in row))
             lines.append(reader.line_num)
-            if len(rows) > MAX_ROWS:
-                raise SalaryFileError(f"{origin} has more than {MAX_ROWS} rows; no slate is that large")
+            if len(rows) > max_rows:
+                raise SalaryFileError(f"{origin} has more than {max_rows} rows; check that it is the right file")
     except csv.Error as error:
         raise SalaryFileError(
             f"{origin} is not a complete CSV at line {reader.line_num}: {error}; "

@@ -26,7 +26,7 @@ def read_projections(path: Path | str | bytes, slate: Slate) -> dict[str, float]
     entry. A name on two slate rows (showdown) gives both its points. Raises `SalaryFileError` for missing columns,
     a value that is not a finite number, a player named twice, or a file that shares no player with the slate.
     """
-    text = read_csv_text(path, what="projections file")
+    text = read_csv_text(path, what="the projections file")
     start, columns = _columns(text)
     by_name = _index(slate)
     known = {player.site_id for player in slate.players}

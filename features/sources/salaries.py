@@ -35,7 +35,8 @@ __all__ = [
 
 #: Statuses of players who do not play: DraftKings OUT; FanDuel O, IR, IL, NA; Yahoo O, INJ, SUSP; PPD called off.
 OUT_STATUSES: Final = frozenset({"O", "OUT", "INJ", "IR", "IL", "NA", "SUSP", "PPD"})
-NBA_POSITIONS: Final = frozenset({"PG", "SG", "SF", "PF", "C", "G", "F", "UTIL"})
+_ONE_POSITION: Final = frozenset({"PG", "SG", "SF", "PF", "C"})
+NBA_POSITIONS: Final = _ONE_POSITION | {"G", "F", "UTIL"}
 _SHOWDOWN: Final = ("CPT", "MVP", "STAR", "SUPERSTAR", "CAPTAIN")
 _SALARY: Final = re.compile(r"^\$?(\d{1,3}(?:,\d{3})+|\d+)(?:\.0+)?$")
 _STATUS: Final = re.compile(r"\s*\((OUT|O|Q|D|P|GTD|DTD|IR|IL|INJ|NA|SUSP)\)\s*$", re.IGNORECASE)
@@ -111,7 +112,7 @@ def date_from_name(path: Path | str) -> date | None:
 
 def _rows(text: CsvText, layout: Layout) -> Iterable[_Row]:
     """Pool rows below the header; rows that hold only lineups or instructions have no pool cells."""
-    needed = max(layout.columns[field] for field in layout.format.required)
+    needed = max(layout.columns.values())
     for line, row in zip(text.lines[layout.header_row + 1 :], text.rows[layout.header_row + 1 :], strict=True):
         cells = {field: row[i] for field, i in layout.columns.items() if i < len(row)}
         if not any(cells.values()):
@@ -128,6 +129,8 @@ def _player(row: _Row, info: GameInfo, sport: str, mode: str) -> SlatePlayer:
     name, status = _name(row)
     away, home = _teams(info, sport)
     team = _team(row.cells.get("team", ""), sport)
+    if not team and "team" in row.cells:
+        raise row.error("team", "the player has no team; the row may be cut off: download the file again")
     if away and team and team not in (away, home):
         raise row.error(
             "team", f"the team plays in neither side of its game {away}@{home}; the row may be cut off"
@@ -191,17 +194,28 @@ def _average(row: _Row) -> float:
 
 
 def _positions(row: _Row, sport: str, mode: str) -> tuple[str, ...]:
-    position, roster = row.cells["position"], row.cells.get("roster", "")
-    text = roster if mode == "showdown" and roster else position
-    # FanDuel writes its multiplier into the slot: "MVP - 1.5X Points/AnyFLEX".
-    parts = (part.split(" - ")[0].strip().upper() for part in text.split("/"))
-    positions = tuple(dict.fromkeys(part for part in parts if part))
+    """The site's positions; a showdown's are its roster slots.
+
+    Where an NBA file lists roster slots they win: they are what the site checks (a real entries export has wrong
+    positions beside right slots).
+    """
+    positions, roster = _split(row.cells["position"]), _split(row.cells.get("roster", ""))
+    if mode == "showdown":
+        positions = roster or positions
+    elif sport == "nba":
+        positions = tuple(slot for slot in roster if slot in _ONE_POSITION) or positions
     if not positions:
         raise row.error("position", "the player has no position; download the file again")
     unknown = [p for p in positions if p not in NBA_POSITIONS]
     if sport == "nba" and mode == "classic" and unknown:
         raise row.error("position", f"{unknown[0]} is no NBA position; for another sport's file pass its sport")
     return positions
+
+
+def _split(text: str) -> tuple[str, ...]:
+    # FanDuel writes its multiplier into the slot: "MVP - 1.5X Points/AnyFLEX".
+    parts = (part.split(" - ")[0].strip().upper() for part in text.split("/"))
+    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def _is_showdown(row: _Row) -> bool:
@@ -235,8 +249,8 @@ def _refuse_duplicates(rows: list[_Row], players: list[SlatePlayer]) -> None:
         for key in (("id", player.site_id), person):
             if key in seen:
                 raise SalaryFileError(
-                    f"{row.origin}, row {row.line}: {player.name!r} ({player.site_id}) is also in row {seen[key]}: "
-                    "duplicate players; remove one of them"
+                    f"{row.origin}, row {row.line}: duplicate player {player.name!r} ({player.site_id}), "
+                    f"already in row {seen[key]}; remove one of the two"
                 )
             seen[key] = row.line
 

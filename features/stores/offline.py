@@ -2,6 +2,7 @@
 
 A reader sees either the old or the new file: every write goes to a temporary file beside its target, is flushed
 to disk and renamed over it. Writers of one table take turns through a lock file, so concurrent upserts all land.
+A write that the file system refuses raises `StoreUnavailable` and leaves the old file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from features.errors import InvalidInput, NotMaterialized, SchemaError
-from features.files import remove_leftovers, replace_file
+from features.files import remove_leftovers, replace_file, replace_parquet, writing
 from features.slate import Slate
 from features.tables import KEYS, SCHEMAS, TIMES, TableName, Tables, conform
 from features.workspace import Workspace
@@ -90,7 +91,7 @@ class OfflineStore:
                     rows, on=keys, how="anti", nulls_equal=True
                 )
                 rows = pl.concat([kept, rows])
-            _write_parquet(path, rows.sort(KEYS[table], maintain_order=True))
+            replace_parquet(path, rows.sort(KEYS[table], maintain_order=True))
 
     def path(self, table: TableName, season: int) -> Path:
         """File of one table and season, whether it exists or not."""
@@ -99,7 +100,7 @@ class OfflineStore:
     def write_view(self, name: str, frame: pl.DataFrame) -> Path:
         """Replace a feature view and return its file."""
         path = self.workspace.views / f"{_checked_name('view', name)}.parquet"
-        _write_parquet(path, frame)
+        replace_parquet(path, frame)
         return path
 
     def read_views(self, names: Sequence[str] | None = None) -> dict[str, pl.DataFrame]:
@@ -156,9 +157,11 @@ class OfflineStore:
 
     @contextmanager
     def _locked(self, table: TableName) -> Iterator[None]:
-        folder = self._folder(table)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as handle:
+        path = self._folder(table) / ".lock"
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = path.open("w")
+        with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)  # released when the handle closes, a killed process included
             yield
 
@@ -192,7 +195,3 @@ def _read_slate(path: Path) -> Slate:
 
 def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
-
-
-def _write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    replace_file(path, lambda target: frame.write_parquet(target, compression="zstd", compression_level=1))

@@ -99,6 +99,8 @@ class LineupRow(Base):
     __tablename__ = "lineups"
 
     lineup_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    request_id: Mapped[UUID] = mapped_column(index=True, comment="lineups built together")
+    rank: Mapped[int] = mapped_column(comment="1 is the best of its request")
     built_at: Mapped[datetime] = mapped_column(index=True)
     slate_id: Mapped[str] = mapped_column(ForeignKey("slates.slate_id"), index=True)
     site: Mapped[str]
@@ -106,6 +108,7 @@ class LineupRow(Base):
     model_version: Mapped[str | None]
     salary_usd: Mapped[int]
     projection: Mapped[float] = mapped_column(comment="fantasy points")
+    bound: Mapped[float] = mapped_column(comment="proven: no allowed lineup projects above it")
     players: Mapped[list[Any]]
     rules: Mapped[dict[str, Any]]
 

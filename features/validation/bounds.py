@@ -1,6 +1,6 @@
 """Published bounds and calendar facts that the expectations rest on, each with its source.
 
-"Recorded seasons" means the ten NBA seasons 2015-16 to 2024-25 that the bounds were checked on (docs/validation.md).
+"Recorded seasons" are the ten NBA seasons 2015-16 to 2024-25 the bounds were checked on (docs/validation.md).
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ BOX_AGREES: Final = 0.998
 QUARTERS_AGREE: Final = 0.98
 
 EVENT_TYPES: Final = (
-    "made_shot", "missed_shot", "free_throw", "rebound", "turnover", "foul", "violation", "substitution", "timeout",
-    "jump_ball", "ejection", "period_start", "period_end", "replay", "stoppage",
+    "made_shot", "missed_shot", "free_throw", "rebound", "turnover", "foul", "violation", "substitution",
+    "timeout", "jump_ball", "ejection", "period_start", "period_end", "replay", "stoppage",
 )  # fmt: skip
-SEASON_TYPES: Final = ("regular", "playoffs", "play_in", "playin")
+SEASON_TYPES: Final = ("regular", "playoffs")
 
 #: Salaries are multiples of this, USD: 25,762 DraftKings and 15,029 FanDuel salaries all end in 00; Yahoo prices
 #: in whole dollars of a 200 dollar cap.
@@ -51,11 +51,6 @@ SALARY_CAP_USD: Final[dict[Site, int]] = {"draftkings": 50_000, "fanduel": 60_00
 POSITIONS: Final = frozenset({"PG", "SG", "SF", "PF", "C", "G", "F", "UTIL", "FLEX", "CPT", "MVP", "STAR", "PRO",
                               "SUPERSTAR"})  # fmt: skip
 BASKETBALL: Final = frozenset({"nba", "wnba"})
-
-
-def season_window(season: int) -> tuple[date, date]:
-    """First and last day a game of this start year may be played (2019-20 ended in October, 2020-21 in July)."""
-    return date(season, 7, 1), date(season + 1, 12, 31)
 
 
 def share_bounds(published: tuple[float, float], games: int) -> tuple[float, float]:
@@ -79,3 +74,16 @@ def regular_season_runs(season: int, first_game: date, day: date) -> bool:
     if stopped is not None and stopped[0] < day <= stopped[1]:
         return False
     return first_game <= day <= date(season + 1, 4, 10)
+
+
+def days_short_of_april(season: int, newest: date, day: date) -> int | None:
+    """Days a finished season's newest game lies before 1 April; None while the season may still be going on."""
+    if day < date(season + 1, 11, 1):
+        return None
+    return max(0, (date(season + 1, 4, 1) - newest).days)
+
+
+def seasons_behind(newest_season: int, day: date) -> int:
+    """Seasons begun since `newest_season`, counting a season as begun on 5 November (0 = up to date)."""
+    begun = day.year if day >= date(day.year, 11, 5) else day.year - 1
+    return max(0, begun - newest_season)

@@ -55,7 +55,7 @@ class SuiteResult:
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
-    """The whole validation as of one moment; `docs` is the offline HTML page, `data_docs` Great Expectations' own."""
+    """The whole validation as of one moment; `docs` is the offline page, `data_docs` Great Expectations' own."""
 
     as_of: datetime
     passed: bool

@@ -1,7 +1,7 @@
 """Frames the expectations look at: rows with flags, and cross-table checks aggregated per game with polars.
 
 A flag column is True where the rule holds, False where it is broken and null where it cannot be told, so that
-every expectation stays a plain statement about a column. A frame that cannot be built is a `Fault` with its reason.
+every expectation stays a plain statement about a column. A frame that cannot be built is a `Fault`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -30,12 +31,16 @@ PBP_COLUMNS: Final = tuple(c for c in SCHEMAS["pbp"] if c not in OPTIONAL["pbp"]
 
 @dataclass(frozen=True, slots=True)
 class SeasonTables:
-    """One season's tables: `known` rows have `known_time <= as_of`, `later` counts those that do not yet."""
+    """One season's tables: `known` rows have `known_time <= as_of`, `later` rows are set aside.
+
+    `newest` marks the newest season stored.
+    """
 
     season: int
     as_of: datetime
     known: Mapping[TableName, pl.DataFrame]
     later: Mapping[TableName, pl.DataFrame]
+    newest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def season_frames(tables: SeasonTables) -> dict[TableName, Frames]:
     """Every frame of the suites games, box and pbp for one season."""
     games, box, pbp = (tables.known[name] for name in ("games", "box", "pbp"))
     teams = _built(lambda: box_teams(games, box))
-    plays = _built(lambda: play_games(games, pbp))
+    plays = _built(lambda: play_games(games, pbp, tables.as_of))
     return {
         "games": {
             "columns": columns_frame("games", games),
@@ -130,15 +135,16 @@ def box_teams(games: pl.DataFrame, box: pl.DataFrame) -> pl.DataFrame:
     )
     joined = totals.join(
         games.unique("game_id", keep="first").select(
-            "game_id", "home_team", "away_team", "home_score", "away_score", "periods", pl.lit(True).alias("listed")
+            "game_id", "home_team", "away_team", "home_score", "away_score", "periods",
+            pl.lit(True).alias("listed"),
         ),
         on="game_id", how="left",
     )  # fmt: skip
     home, away = pl.col("team") == pl.col("home_team"), pl.col("team") == pl.col("away_team")
     final = pl.when(home).then("home_score").when(away).then("away_score").cast(pl.Int32)
     expected = bounds.REGULATION_MINUTES + bounds.OVERTIME_MINUTES * (pl.col("periods") - 4)
-    won = pl.when(home).then(pl.col("home_score") > pl.col("away_score"))
-    won = won.otherwise(pl.col("away_score") > pl.col("home_score"))
+    home_won = pl.col("home_score") > pl.col("away_score")
+    won = pl.when(home).then(home_won).otherwise(~home_won)
     named = (pl.col("is_home") == home) & (pl.col("opp") == pl.when(home).then("away_team").otherwise("home_team"))
     return joined.with_columns(
         pl.col("listed").fill_null(False),
@@ -149,7 +155,7 @@ def box_teams(games: pl.DataFrame, box: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def play_games(games: pl.DataFrame, pbp: pl.DataFrame) -> pl.DataFrame:
+def play_games(games: pl.DataFrame, pbp: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """One row per game of the play-by-play: last score, running sums, periods and strangers, against the final."""
     scored = pl.col("points").cast(pl.Int32)
     side = {"home": pl.col("team") == pl.col("home_team"), "away": pl.col("team") == pl.col("away_team")}
@@ -164,6 +170,7 @@ def play_games(games: pl.DataFrame, pbp: pl.DataFrame) -> pl.DataFrame:
         (~known_team).sum().cast(pl.Int32).alias("strange_teams"),
         pl.col("home_team").first().alias("plays_home_team"),
         pl.col("away_team").first().alias("plays_away_team"),
+        ((pl.col("event_time").max() - as_of).dt.total_minutes() / 60).alias("hours_until"),
     )
     finals_of = games.unique("game_id", keep="first").select(
         "game_id", "home_team", "away_team", "home_score", "away_score", "periods", pl.lit(True).alias("listed")
@@ -177,9 +184,7 @@ def play_games(games: pl.DataFrame, pbp: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def finals(
-    games: pl.DataFrame, teams: pl.DataFrame | Fault, plays: pl.DataFrame | Fault
-) -> pl.DataFrame:
+def finals(games: pl.DataFrame, teams: pl.DataFrame | Fault, plays: pl.DataFrame | Fault) -> pl.DataFrame:
     """One row per game: is the final possible, and does the box or the play-by-play bear it out?
 
     `witnessed` is False where the game has a box or plays and neither agrees: then the final itself is wrong.
@@ -206,9 +211,9 @@ def finals(
         busiest.group_by("game_id").agg(pl.col("team_games_that_day").max()), on="game_id", how="left"
     )
     return frame.with_columns(pl.max_horizontal("box_agrees", "plays_agree").alias("witnessed")).select(
-        "game_id", "game_date", "home_team", "away_team", "home_score", "away_score", "home_win", "home_win_agrees",
-        "decided", "two_teams", "quarters_agree", "quarters_plausible", "team_games_that_day", "box_agrees",
-        "plays_agree", "witnessed",
+        "game_id", "game_date", "home_team", "away_team", "home_score", "away_score", "home_win",
+        "home_win_agrees", "decided", "two_teams", "quarters_agree", "quarters_plausible", "team_games_that_day",
+        "box_agrees", "plays_agree", "witnessed",
     )  # fmt: skip
 
 
@@ -233,6 +238,8 @@ def season_frame(games: pl.DataFrame, tables: SeasonTables) -> pl.DataFrame:
         "overtime_share_high": over_high,
         "days_since_newest_game": (today - days[-1]).days if running else None,
         "longest_pause_days": _longest_pause(tables.season, days),
+        "days_short_of_april": bounds.days_short_of_april(tables.season, days[-1], today) if days else None,
+        "seasons_behind": bounds.seasons_behind(tables.season, today) if tables.newest else None,
         "later_rows_outside_season": strangers,
     }
     schema = {name: pl.Float64 if "share" in name else pl.Int64 for name in row}
@@ -286,7 +293,7 @@ def _longest_pause(season: int, days: list[date]) -> int:
     stopped = bounds.SUSPENSIONS.get(season)
     pauses = [
         (after - before).days
-        for before, after in zip(days, days[1:], strict=False)
+        for before, after in pairwise(days)
         if stopped is None or not (before <= stopped[0] and after >= stopped[1])
     ]
     return max(pauses, default=0)

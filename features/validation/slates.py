@@ -55,7 +55,8 @@ def _players(slate: Slate) -> list[dict[str, object]]:
             "positions_known": bool(player.positions) and bounds.POSITIONS.issuperset(player.positions)
             if basketball
             else None,
-            "team_plays": player.team in playing if playing else None,
+            # An export made after tip-off no longer names the games that have started.
+            "team_plays": player.team in playing if playing and player.opponent else None,
             # Single-game contests list everybody once per roster slot.
             "named_once": (player.name, player.team) not in repeated if classic else None,
         }

@@ -4,8 +4,8 @@ A view holds one row per entity after each of its games, that game included, wit
 `known_time`. Leak safety comes from `features.as_of`: a row is joined only when both are at or before `as_of`.
 """
 
+from features.views.announced import ANNOUNCED_FEATURES
 from features.views.assemble import (
-    ANNOUNCED_FEATURES,
     GAME_FEATURES,
     PLAYER_FEATURES,
     game_rows,

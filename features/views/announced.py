@@ -14,70 +14,74 @@ from typing import Final
 import polars as pl
 
 from features.as_of import as_of_join
+from features.views import rotation as rotation_view
 
 LEAST_ROSTER: Final = 7
 LEAST_REGULAR_MIN: Final = 12.0
 
 _VACATED: Final = ("vacated_minutes", "vacated_chances", "vacated_points", "vacated_starts")
-_ROSTER: Final = (*_VACATED, "listed_minutes", "returning_minutes", "regulars_listed")
+_OF_SIDE: Final = (*_VACATED, "listed_minutes", "returning_minutes", "regulars_listed")
+_SHARES: Final = ("dk_share_listed", "min_share_listed")
 ANNOUNCED_FEATURES: Final[tuple[str, ...]] = (
-    "announced_starter", "starter_change", "min_in_role", "dk_in_role", *_ROSTER, "dk_share_listed",
-    "rotation_min_share",
+    "announced_starter", "starter_change", "min_in_role", "dk_in_role", *_OF_SIDE, "opp_vacated_points", *_SHARES,
 )  # fmt: skip
+_SIDE: Final = ["game_id", "team", "as_of"]
+#: Minutes a team shares out in regulation.
+TEAM_MIN: Final = 240
 
 
 def announced(rows: pl.DataFrame, rotation: pl.DataFrame) -> pl.DataFrame:
     """Add ANNOUNCED_FEATURES to assembled player rows, from the players listed for the same game and team."""
-    side = ["game_id", "team", "as_of"]
-    teams = rows.select(side).unique(maintain_order=True)
+    sides = _sides(rows, rotation)
+    theirs = sides.select("game_id", "as_of", opp="team", opp_vacated_points="vacated_points")
+    out = (
+        rows.join(sides, on=_SIDE, how="left", maintain_order="left")
+        .join(theirs, on=["game_id", "opp", "as_of"], how="left", maintain_order="left")
+        .with_columns(
+            (pl.col("dk_expected") / pl.col("listed_points")).alias("dk_share_listed"),
+            (TEAM_MIN * pl.col("min_ewm5") / pl.col("listed_minutes")).alias("min_share_listed"),
+        )
+    )
+    return out.with_columns(*_role())
+
+
+def _sides(rows: pl.DataFrame, rotation: pl.DataFrame) -> pl.DataFrame:
+    """One row per game, team and moment: who of the rotation is absent, who is there; null below LEAST_ROSTER."""
     carried = (
-        as_of_join(teams, rotation, by=["team"])
-        .explode("players", "minutes", "chances", "points", "starts")
+        as_of_join(rows.select(_SIDE).unique(maintain_order=True), rotation, by=["team"])
+        .explode("players", *rotation_view.LISTS)
         .drop_nulls("players")
         .rename({"players": "player_id"})
     )
-    listed = rows.select(*side, "player_id", "min_ewm5", "dk_expected", pl.col("m_team").alias("last_team"))
+    # Sums of floats depend on their order, and rows may come in any.
+    listed = rows.select(*_SIDE, "player_id", "min_ewm5", "dk_expected").sort(*_SIDE, "player_id")
     absent = (
         carried.filter(pl.col("minutes") >= LEAST_REGULAR_MIN)
-        .join(listed, on=[*side, "player_id"], how="anti")
-        .group_by(side)
-        .agg(
-            pl.col("minutes").sum().alias("vacated_minutes"),
-            pl.col("chances").sum().alias("vacated_chances"),
-            pl.col("points").sum().alias("vacated_points"),
-            pl.col("starts").sum().alias("vacated_starts"),
-        )
+        .join(listed, on=[*_SIDE, "player_id"], how="anti")
+        .group_by(_SIDE, maintain_order=True)
+        .agg(pl.col(name.removeprefix("vacated_")).sum().alias(name) for name in _VACATED)
     )
-    own = carried.select(*side, "player_id", pl.col("minutes").alias("rotation_min"))
     regular = pl.col("min_ewm5") >= LEAST_REGULAR_MIN
+    carried_min = pl.col("minutes").fill_null(0)
     present = (
-        listed.join(own, on=[*side, "player_id"], how="left")
-        .group_by(side)
+        listed.join(carried.select(*_SIDE, "player_id", "minutes"), on=[*_SIDE, "player_id"], how="left")
+        .group_by(_SIDE, maintain_order=True)
         .agg(
             pl.len().alias("listed"),
             pl.col("min_ewm5").filter(regular).sum().alias("listed_minutes"),
             pl.col("dk_expected").filter(regular).sum().alias("listed_points"),
             regular.sum().alias("regulars_listed"),
-            (pl.col("min_ewm5") - pl.col("rotation_min").fill_null(0)).filter(regular).clip(0).sum()
-            .alias("returning_minutes"),
-        )
-    )  # fmt: skip
-    known = pl.col("listed") >= LEAST_ROSTER
-    out = (
-        rows.join(absent, on=side, how="left", maintain_order="left")
-        .join(present, on=side, how="left", maintain_order="left")
-        .join(own, on=[*side, "player_id"], how="left", maintain_order="left")
-        .with_columns(pl.col(name).fill_null(0) for name in _VACATED)
-        .with_columns(
-            (pl.col("dk_expected") / pl.col("listed_points")).alias("dk_share_listed"),
-            (240 * pl.col("min_ewm5") / pl.col("listed_minutes")).alias("rotation_min_share"),
-        )
-        .with_columns(
-            pl.when(known).then(pl.col(name)).alias(name)
-            for name in (*_ROSTER, "dk_share_listed", "rotation_min_share")
+            (pl.col("min_ewm5") - carried_min).filter(regular).clip(0).sum().alias("returning_minutes"),
         )
     )
-    return out.with_columns(*_role())
+    is_roster = pl.col("listed") >= LEAST_ROSTER
+    return (
+        present.join(absent, on=_SIDE, how="left")
+        .with_columns(pl.col(name).fill_null(0) for name in _VACATED)
+        .select(
+            *_SIDE, *(pl.when(is_roster).then(pl.col(name)).alias(name) for name in (*_OF_SIDE, "listed_points"))
+        )
+    )
 
 
 def _role() -> list[pl.Expr]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from features.as_of import as_of_join
 from features.errors import SchemaError
-from features.views import matchup, minutes, player_form, rest, team_strength
+from features.views import matchup, minutes, player_form, team_strength
 from features.views.announced import ANNOUNCED_FEATURES, announced
 from features.views.team_strength import POWER_HOME_EDGE, expected_home_win
 
@@ -197,7 +197,7 @@ def _combined() -> list[pl.Expr]:
     ]
 
 
-class _col:  # noqa: N801 - reads as a column constructor
+class _col:
     """Columns of one side: `_col("team")("elo")` is `team_elo`."""
 
     def __init__(self, side: str) -> None:

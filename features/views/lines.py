@@ -25,9 +25,9 @@ def player_lines(tables: Tables) -> pl.DataFrame:
     usage (share of the team's chances while on court), team_game (Int32, counts the team's games so far).
     """
     use = pl.col("fga") + FREE_THROW_POSSESSION * pl.col("fta") + pl.col("tov")
-    numbers = [pl.col(c).cast(pl.Float64) for c in (
-        "min", "pts", "fgm", "fga", "fg3m", "fg3a", "ftm", "fta", "reb", "ast", "stl", "blk", "tov", "pf")]  # fmt: skip
-    lines = tables.box.select(
+    counts = ("min", "pts", "fga", "fg3m", "fta", "reb", "ast", "stl", "blk", "tov", "pf")
+    numbers = [pl.col(name).cast(pl.Float64) for name in counts]
+    lines = tables.box.sort("game_id", "player_id").select(
         "game_id", "player_id", "team", "opp", "is_home", "game_date", "season", "event_time", "known_time",
         pl.col("starter").cast(pl.Float64),
         pl.col("plus_minus").cast(pl.Float64),
@@ -60,13 +60,13 @@ def team_lines(tables: Tables) -> pl.DataFrame:
     Columns: keys, season, game_date, is_home, score, opp_score, margin, win, team_game, poss (per team, mean of
     both sides), pace (per 48 minutes), off_rating, def_rating (points per 100 possessions), times.
     """
-    totals = tables.box.group_by("game_id", "team").agg(
+    box = tables.box.sort("game_id", "player_id")
+    totals = box.group_by("game_id", "team", maintain_order=True).agg(
         (
             pl.col("fga").sum() + FREE_THROW_POSSESSION * pl.col("fta").sum() + pl.col("tov").sum()
             - pl.coalesce(pl.col("oreb").cast(pl.Float64), pl.col("reb") * OFFENSIVE_REBOUND_SHARE).sum()
         ).alias("chances"),
-        (pl.col("min").sum().cast(pl.Float64) / 5).alias("length_min"),
-        pl.col("fg3a").sum().cast(pl.Float64).alias("fg3a"),
+        (pl.col("min").cast(pl.Float64).sum() / 5).alias("length_min"),
         pl.col("known_time").max().alias("box_known"),
     )  # fmt: skip
     finished = tables.games.filter(pl.col("home_score").is_not_null() & pl.col("away_score").is_not_null())

@@ -29,7 +29,7 @@ FEATURES: Final[tuple[str, ...]] = (
 
 
 def compute(lines: pl.DataFrame) -> pl.DataFrame:
-    """One row per defending team and game, from `player_lines`: key `team`, times and FEATURES (Float32 ratios)."""
+    """One row per defending team and game, from `player_lines`: key, times, FEATURES (Float32 ratios)."""
     who, minutes = "player_id", pl.col("min")
     rate_min = ewm(minutes, RATE_HALF_LIFE, who)
     before = lines.with_columns(
@@ -43,17 +43,21 @@ def compute(lines: pl.DataFrame) -> pl.DataFrame:
     outside = 1.3 * pl.col("ast_rate") + pl.col("fg3m_rate")
     big = pl.when(inside + outside > 0).then(inside / (inside + outside)).otherwise(0.5)
     starts = pl.col("starter") == 1
-    games = before.group_by("opp", "game_id").agg(
-        pl.col("event_time").first(),
-        pl.col("known_time").max(),
-        *(pl.col(c).sum().alias(f"{c}_made") for c in ("dk", *STATS)),
-        *((pl.col(f"{c}_rate") * minutes).sum().alias(f"{c}_due") for c in ("dk", *STATS)),
-        (pl.col("dk") * big).sum().alias("big_made"),
-        (pl.col("dk_rate") * minutes * big).sum().alias("big_due"),
-        (pl.col("dk") * (1 - big)).sum().alias("guard_made"),
-        (pl.col("dk_rate") * minutes * (1 - big)).sum().alias("guard_due"),
-        minutes.filter(starts).sum().alias("starters_made"),
-        pl.col("min_before").filter(starts).sum().alias("starters_due"),
+    games = (
+        before.sort("game_id", "player_id")
+        .group_by("opp", "game_id", maintain_order=True)
+        .agg(
+            pl.col("event_time").first(),
+            pl.col("known_time").max(),
+            *(pl.col(c).sum().alias(f"{c}_made") for c in ("dk", *STATS)),
+            *((pl.col(f"{c}_rate") * minutes).sum().alias(f"{c}_due") for c in ("dk", *STATS)),
+            (pl.col("dk") * big).sum().alias("big_made"),
+            (pl.col("dk_rate") * minutes * big).sum().alias("big_due"),
+            (pl.col("dk") * (1 - big)).sum().alias("guard_made"),
+            (pl.col("dk_rate") * minutes * (1 - big)).sum().alias("guard_due"),
+            minutes.filter(starts).sum().alias("starters_made"),
+            pl.col("min_before").filter(starts).sum().alias("starters_due"),
+        )
     )
     games = games.rename({"opp": "team"}).sort("team", "event_time", "game_id")
     return games.select(

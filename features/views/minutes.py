@@ -19,8 +19,8 @@ PRESENCE_GAMES: Final = 10
 FEATURES: Final[tuple[str, ...]] = (
     *(f"min_ewm{h}" for h in HALF_LIVES),
     "min_last", "min_last2", "min_last3", "min_std10", "min_max10", "min_min5", "min_season", "min_prior_season",
-    "min_career", "games_season", "games_career", "starter_last", "starter_ewm3", "starter_ewm15", "starter_season",
-    "min_as_starter", "min_as_reserve", "dk_as_starter", "dk_as_reserve", "min_share_ewm5",
+    "min_career", "games_season", "games_career", "starter_last", "starter_ewm3", "starter_ewm15",
+    "starter_season", "min_as_starter", "min_as_reserve", "dk_as_starter", "dk_as_reserve", "min_share_ewm5",
 )  # fmt: skip
 #: Carried for the assembly, not features themselves.
 CARRIED: Final = ("season", "team", "team_game", "team_game_ten_ago", "game_date", "dates")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import Final
 
 import polars as pl
@@ -14,10 +15,16 @@ KEYS: Final = ("player_id",)
 
 POINTS: Final = ("dk", "fd", "yh")
 STATS: Final = ("pts", "reb", "ast", "stl", "blk", "tov", "fg3m", "fga", "fta", "pf")
-#: Half-lives in games: hot hand, form, level, ability. Chosen on seasons 2017-20 (docs/results.md).
+#: Half-lives in games: hot hand, form, level, ability.
 FORM_HALF_LIVES: Final = (2, 5, 12, 30)
 STAT_HALF_LIVES: Final = (5, 25)
 RATE_HALF_LIVES: Final = (10, 40)
+#: The newest half_life / ln 2 games hold most of an exponential weight.
+LN2: Final = log(2)
+#: League means per minute 2015-20 towards which a rate leans by this many minutes, so that one basket in a
+#: player's only minute is no talent.
+LEAGUE_RATES: Final = {"dk": 0.9, "fd": 0.89, "yh": 0.86, "use": 0.44, "usage": 0.19}
+LEANING_MIN: Final = 30.0
 #: Weight of blocks, assists and threes beside a rebound when telling bigs from guards.
 BLOCK_WEIGHT: Final = 2.0
 ASSIST_WEIGHT: Final = 1.3
@@ -39,8 +46,8 @@ def compute(lines: pl.DataFrame) -> pl.DataFrame:
         **{f"{site}_ewm{h}": ewm(pl.col(site), h, who) for site in POINTS for h in FORM_HALF_LIVES},
         **{f"{stat}_ewm{h}": ewm(pl.col(stat), h, who) for stat in STATS for h in STAT_HALF_LIVES},
         **{f"{stat}_per_min{h}": _rate(stat, h) for stat in (*POINTS, "use") for h in RATE_HALF_LIVES},
-        "usage_ewm10": ewm(pl.col("usage") * pl.col("min"), 10, who) / ewm(pl.col("min"), 10, who),
-        "usage_ewm40": ewm(pl.col("usage") * pl.col("min"), 40, who) / ewm(pl.col("min"), 40, who),
+        "usage_ewm10": _rate("usage", 10, pl.col("usage") * pl.col("min")),
+        "usage_ewm40": _rate("usage", 40, pl.col("usage") * pl.col("min")),
         "dk_share10": ewm(pl.col("dk") / pl.col("team_dk"), 10, who),
         "dk_std10": pl.col("dk").ewm_std(half_life=10).over(who),
         "dk_best20": pl.col("dk").rolling_max(20, min_samples=1).over(who),
@@ -48,7 +55,8 @@ def compute(lines: pl.DataFrame) -> pl.DataFrame:
         "dk_last": pl.col("dk"),
         **{f"{site}_season": _running_mean(site, [who, "season"]) for site in POINTS},
         "dk_career": _running_mean("dk", [who]),
-        "dk_career_per_min": _ratio(pl.col("dk").cum_sum().over(who), pl.col("min").cum_sum().over(who)),
+        "dk_career_per_min": (pl.col("dk").cum_sum().over(who) + LEAGUE_RATES["dk"] * LEANING_MIN)
+        / (pl.col("min").cum_sum().over(who) + LEANING_MIN),
     }
     view = lines.select(
         who, "event_time", "known_time", "season", *(value.alias(name) for name, value in means.items())
@@ -61,8 +69,14 @@ def compute(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rate(stat: str, half_life: int) -> pl.Expr:
-    return _ratio(ewm(pl.col(stat), half_life, "player_id"), ewm(pl.col("min"), half_life, "player_id"))
+def _rate(stat: str, half_life: int, amount: pl.Expr | None = None) -> pl.Expr:
+    """`amount` (the stat itself by default) per minute, leaning towards the league while minutes are few."""
+    who = "player_id"
+    amount = pl.col(stat) if amount is None else amount.fill_null(0)
+    games = pl.min_horizontal(pl.int_range(1, pl.len() + 1).over(who), pl.lit(half_life / LN2))
+    leaning = LEANING_MIN / games
+    made = ewm(amount, half_life, who) + LEAGUE_RATES[stat] * leaning
+    return made / (ewm(pl.col("min"), half_life, who) + leaning)
 
 
 def _ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:

@@ -15,7 +15,7 @@ CARRIED: Final = ("dates", "away_streak", "home_streak")
 
 
 def compute(lines: pl.DataFrame) -> pl.DataFrame:
-    """One row per team-game of `team_lines`: key, times, newest `dates` first, games in a row on the road and at home."""
+    """One row per team-game of `team_lines`: key, times, CARRIED (`dates` newest first)."""
     who = "team"
     stretch = (pl.col("is_home") != pl.col("is_home").shift(1)).fill_null(True).cum_sum().over(who)
     view = lines.with_columns(stretch.alias("stretch"))

@@ -19,6 +19,7 @@ WINDOW_GAMES: Final = 12
 HALF_LIFE_GAMES: Final = 4
 #: Below this many minutes a game a player is not part of the rotation.
 LEAST_MINUTES: Final = 3.0
+#: Lists of the view beside `players`.
 LISTS: Final = ("minutes", "chances", "points", "starts")
 
 
@@ -26,7 +27,7 @@ def compute(lines: pl.DataFrame) -> pl.DataFrame:
     """One row per team-game of `player_lines`: key, times, and lists over the rotation, largest minutes first.
 
     `players` List(Int32); per game and weighted: `minutes`, `chances` (shots, trips, turnovers), `points`
-    (DraftKings) and `starts` (share of games started), each List(Float32).
+    (DraftKings), and `starts` (share of games started), each List(Float32).
     """
     appearances = lines.select(
         "team", "team_game", "player_id", minutes="min", chances="use", points="dk", starts="starter"
@@ -39,17 +40,16 @@ def compute(lines: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.col("known_time").cum_max().over("team"))
     )
     back = pl.DataFrame({"back": range(WINDOW_GAMES)}, schema={"back": pl.Int32()})
-    weight = 0.5 ** (pl.col("back") / HALF_LIFE_GAMES)
-    weights = [0.5 ** (n / HALF_LIFE_GAMES) for n in range(WINDOW_GAMES)]
-    full = pl.Series("total_weight", [sum(weights[: n + 1]) for n in range(WINDOW_GAMES)])
-    looked_back = pl.min_horizontal(pl.col("team_game"), WINDOW_GAMES) - 1
+    fade = 0.5 ** (1 / HALF_LIFE_GAMES)
+    games = pl.min_horizontal(pl.col("team_game"), WINDOW_GAMES)
+    total_weight = (1 - fade**games) / (1 - fade)
     carried = (
         appearances.join(back, how="cross")
-        .with_columns(pl.col("team_game") + pl.col("back"), weight.alias("weight"))
-        .group_by("team", "team_game", "player_id")
+        .with_columns(pl.col("team_game") + pl.col("back"), (fade ** pl.col("back")).alias("weight"))
+        .sort("team", "team_game", "player_id", "back")
+        .group_by("team", "team_game", "player_id", maintain_order=True)
         .agg((pl.col(c) * pl.col("weight")).sum() for c in LISTS)
-        .with_columns(pl.lit(full).gather(looked_back).alias("total_weight"))
-        .with_columns((pl.col(c) / pl.col("total_weight")).cast(pl.Float32) for c in LISTS)
+        .with_columns((pl.col(c) / total_weight).cast(pl.Float32) for c in LISTS)
         .filter(pl.col("minutes") >= LEAST_MINUTES)
         .sort("team", "team_game", "minutes", "player_id", descending=[False, False, True, False])
         .group_by("team", "team_game", maintain_order=True)

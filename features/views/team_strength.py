@@ -22,6 +22,9 @@ ELO_MEAN: Final = 1505.0
 ELO_K: Final = 20.0
 ELO_HOME_EDGE: Final = 70.0
 ELO_CARRY_OVER: Final = 0.75
+#: No real game or pair of teams reaches these; they keep a wrong score from overflowing the ratings.
+ELO_MARGIN_CAP: Final = 80.0
+ELO_EDGE_CAP: Final = 1000.0
 POWER_STEP: Final = 0.07
 POWER_HOME_EDGE: Final = 2.4
 POWER_CARRY_OVER: Final = 0.7
@@ -117,11 +120,11 @@ class _Rating:
 
 
 def _update(host: _Rating, guest: _Rating, margin: float) -> None:
-    edge = host.elo + ELO_HOME_EDGE - guest.elo
+    edge = max(-ELO_EDGE_CAP, min(ELO_EDGE_CAP, host.elo + ELO_HOME_EDGE - guest.elo))
     expected = 1 / (1 + 10 ** (-edge / 400))
     won = 1.0 if margin > 0 else 0.0
     lead_of_winner = edge if won else -edge
-    weight = (abs(margin) + 3) ** 0.8 / (7.5 + 0.006 * lead_of_winner)
+    weight = (min(abs(margin), ELO_MARGIN_CAP) + 3) ** 0.8 / (7.5 + 0.006 * lead_of_winner)
     shift = ELO_K * weight * (won - expected)
     host.elo += shift
     guest.elo -= shift

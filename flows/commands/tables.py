@@ -91,12 +91,18 @@ def show_line(outcome: LineOutcome) -> None:
 
 def show_grades(report: GradeReport) -> None:
     """Print the real points of each lineup, and its percentile in the real field."""
-    table = Table(title=report.title)
-    for heading in ("lineup", "projected", "points", "rank", "percentile", "did not play"):
-        table.add_column(heading, justify="right")
-    for row in report.lineups.to_dicts():
-        table.add_row(*(_cell(row[name]) for name in report.columns))
+    frame = report.lineups
+    against = [name for name in ("rank", "field_percentile") if name in frame.columns]
+    names = ["lineup", "projection", "points", *against, "unplayed"]
+    table = Table(title=report.title, title_justify="left")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in frame.to_dicts():
+        table.add_row(*(_cell(row[name]) for name in names))
     console.print(table)
+    for name in ("mean_points", "best_points", "mean_percentile", "best_percentile", "field_size", "contest"):
+        if name in report.summary:
+            console.print(f"{name.replace('_', ' ')}: {_cell(report.summary[name])}", highlight=False)
     for line in report.notes:
         console.print(line, highlight=False)
 

@@ -24,6 +24,7 @@ MAX_LINEUPS = 150
 # Room for a mask in an int64 and for 2^slots Hall sets; the largest classic roster of any site has 10.
 MAX_SLOTS = 16
 MAX_PROJECTION = 1e6
+MAX_SALARY_USD = 10_000_000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,12 +65,11 @@ class Pool:
 def compile_pool(candidates: Sequence[Candidate], contest: Contest, rules: LineupRules) -> Pool:
     """Return the request as arrays. Raises `InvalidInput` naming the field, its value and the fix."""
     check_rules(rules, contest)
-    check_candidates(candidates)
+    projection, salary_usd = check_candidates(candidates)
     codes = {candidate.id: row for row, candidate in enumerate(candidates)}
     if len(codes) < len(candidates):
         raise InvalidInput(_duplicate(candidates))
     _check_names(rules, codes)
-    salary_usd = np.array([c.salary_usd for c in candidates], dtype=np.int64)
     unit = int(np.gcd.reduce(salary_usd)) or 1
     cap_usd = contest.salary_cap_usd
     if rules.max_salary_usd is not None:
@@ -77,7 +77,7 @@ def compile_pool(candidates: Sequence[Candidate], contest: Contest, rules: Lineu
     return Pool(
         candidates=tuple(candidates),
         slots=tuple(slot.name for slot in contest.slots),
-        projection=np.array([c.projection for c in candidates], dtype=np.float64),
+        projection=projection,
         salary=salary_usd // unit,
         mask=slot_masks(candidates, contest),
         team=_dense([c.team for c in candidates]),
@@ -96,15 +96,11 @@ def compile_pool(candidates: Sequence[Candidate], contest: Contest, rules: Lineu
 
 def slot_masks(candidates: Sequence[Candidate], contest: Contest) -> Ints:
     """Return for each candidate the bit set of the roster slots his positions may fill (0: none)."""
-    known: dict[tuple[str, ...], int] = {}
-    masks = np.empty(len(candidates), dtype=np.int64)
-    for row, candidate in enumerate(candidates):
-        mask = known.get(candidate.positions)
-        if mask is None:
-            fits = (slot.accepts(candidate.positions) for slot in contest.slots)
-            mask = known[candidate.positions] = sum(1 << s for s, fit in enumerate(fits) if fit)
-        masks[row] = mask
-    return masks
+    listed = [candidate.positions for candidate in candidates]
+    known = {}
+    for positions in set(listed):
+        known[positions] = sum(1 << s for s, slot in enumerate(contest.slots) if slot.accepts(positions))
+    return np.array([known[positions] for positions in listed], dtype=np.int64)
 
 
 def allowed_count(exposure: float, n: int) -> int:
@@ -112,26 +108,34 @@ def allowed_count(exposure: float, n: int) -> int:
     return max(1, math.floor(exposure * n + 1e-9))
 
 
-def check_candidates(candidates: Sequence[Candidate]) -> None:
-    """Raise `InvalidInput` on an empty pool or a row no solver may see."""
+def check_candidates(candidates: Sequence[Candidate]) -> tuple[Floats, Ints]:
+    """Return projections and salaries; raise `InvalidInput` on an empty pool or a row no solver may see."""
     if not candidates:
         raise InvalidInput(
             "candidates: the player pool is empty; give at least one projected player per roster slot"
         )
-    for c in candidates:
-        if not 0 <= c.projection <= MAX_PROJECTION:  # NaN fails this too
-            raise InvalidInput(
-                f"projection of {c.name} ({c.id}) is {c.projection}; it must be a finite number of fantasy points, "
-                f"0 to {MAX_PROJECTION:,.0f}: correct it or leave the player out"
-            )
-        if c.salary_usd < 0 or c.salary_usd != int(c.salary_usd):
-            raise InvalidInput(
-                f"salary_usd of {c.name} ({c.id}) is {c.salary_usd}; it must be a whole number >= 0"
-            )
-        if not c.id or not c.team or not c.game:
-            raise InvalidInput(
-                f"player {c.name!r} (id {c.id!r}, team {c.team!r}, game {c.game!r}) needs all three"
-            )
+    projection = _numbers([c.projection for c in candidates])
+    salary = _numbers([c.salary_usd for c in candidates])
+    # Written so that NaN counts as wrong.
+    for row in np.flatnonzero(~((projection >= 0) & (projection <= MAX_PROJECTION))).tolist():
+        c = candidates[row]
+        raise InvalidInput(
+            f"projection of {c.name} ({c.id}) is {c.projection}; it must be a finite number of fantasy points, "
+            f"0 to {MAX_PROJECTION:,.0f}: correct it or leave the player out"
+        )
+    for row in np.flatnonzero(
+        ~((salary >= 0) & (salary <= MAX_SALARY_USD) & (salary == np.floor(salary)))
+    ).tolist():
+        c = candidates[row]
+        raise InvalidInput(
+            f"salary_usd of {c.name} ({c.id}) is {c.salary_usd}; it must be whole, 0 to {MAX_SALARY_USD:,}"
+        )
+    if not all(c.id and c.team and c.game for c in candidates):
+        c = next(c for c in candidates if not (c.id and c.team and c.game))
+        raise InvalidInput(
+            f"player {c.name!r} (id {c.id!r}, team {c.team!r}, game {c.game!r}) needs id, team and game"
+        )
+    return projection, salary.astype(np.int64)
 
 
 def check_rules(rules: LineupRules, contest: Contest) -> None:
@@ -178,9 +182,17 @@ def _duplicate(candidates: Sequence[Candidate]) -> str:
     raise AssertionError("called without a duplicate")
 
 
+def _numbers(values: list[float]) -> Floats:
+    """As float64; what is no number becomes NaN, to be named by the check that follows."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.array([v if isinstance(v, int | float) else np.nan for v in values], dtype=np.float64)
+
+
 def _dense(labels: list[str]) -> Ints:
-    codes: dict[str, int] = {}
-    return np.array([codes.setdefault(label, len(codes)) for label in labels], dtype=np.int64)
+    codes = {label: code for code, label in enumerate(dict.fromkeys(labels))}
+    return np.array([codes[label] for label in labels], dtype=np.int64)
 
 
 def _flags(ids: frozenset[str], codes: dict[str, int]) -> Flags:

@@ -6,24 +6,22 @@ at most |Q| chosen players fit only inside Q.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import highspy
 import numpy as np
 
-from models.lineups.compile import Flags, Ints, Pool
+from models.lineups.compile import Floats, Ints, Pool
+from models.lineups.errors import SearchUnfinished
+from models.lineups.portfolio import Solved
+
+if TYPE_CHECKING:
+    from models.lineups.portfolio import Portfolio
 
 INTEGRALITY = 0.5
 ABSOLUTE_GAP = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Solved:
-    """Chosen rows (ascending), their exact projection sum and a proven upper bound on it."""
-
-    rows: tuple[int, ...]
-    projection: float
-    bound: float
+INFEASIBLE = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
 
 
 class RosterModel:
@@ -31,7 +29,7 @@ class RosterModel:
 
     def __init__(self, pool: Pool, *, time_limit_s: float = 60.0) -> None:
         self._pool = pool
-        self._highs = highspy.Highs()
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         for option, value in (
             ("output_flag", False),
             ("mip_rel_gap", 0.0),
@@ -53,11 +51,16 @@ class RosterModel:
         self._at_most(np.asarray(rows), self._pool.size - min_unique)
 
     def solve(self) -> Solved | None:
-        """Return the best lineup left, or None when there is none (or none was found in the time limit)."""
+        """Return the best lineup left (rows ascending), None when there is none; may raise `SearchUnfinished`."""
         highs = self._highs
         highs.run()
         if highs.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
-            return None
+            if highs.getModelStatus() in INFEASIBLE:
+                return None
+            status = highs.modelStatusToString(highs.getModelStatus())
+            raise SearchUnfinished(
+                f"HiGHS stopped with {status!r} before it had a lineup; ask for fewer rules or again"
+            )
         chosen = np.asarray(highs.getSolution().col_value)[: len(self._pool.projection)] > INTEGRALITY
         rows = np.flatnonzero(chosen)
         projection = float(self._pool.projection[rows].sum())
@@ -109,8 +112,49 @@ class RosterModel:
     def _at_most(self, rows: Ints, count: int) -> None:
         self._row(rows, np.ones(len(rows)), 0, count)
 
-    def _row(self, columns: Ints, values: np.ndarray, lower: float, upper: float) -> None:  # type: ignore[type-arg]
+    def _row(self, columns: Ints, values: Floats, lower: float, upper: float) -> None:
         self._highs.addRow(lower, upper, len(columns), columns.astype(np.int32), values.astype(float))
+
+
+class MilpSearch:
+    """The next best lineup by HiGHS, one at a time."""
+
+    def __init__(self, pool: Pool, min_unique: int) -> None:
+        self._model = RosterModel(pool)
+        self._pool = pool
+        self._min_unique = min_unique
+        self._banned: set[int] = set()
+        self._cut = 0
+
+    def __call__(self, portfolio: Portfolio, wanted: int) -> list[Solved]:
+        """Return the best lineup still allowed, or nothing."""
+        for row in (~portfolio.allowed).nonzero()[0]:
+            if int(row) not in self._banned:
+                self._banned.add(int(row))
+                self._model.ban(int(row))
+        for found in portfolio.chosen[self._cut :]:
+            self._model.cut(found.rows, self._min_unique)
+        self._cut = len(portfolio.chosen)
+        solved = self._model.solve()
+        return [] if solved is None else [seat(self._pool, solved)]
+
+
+def seat(pool: Pool, found: Solved) -> Solved:
+    """Return the same lineup with its rows in roster-slot order (augmenting paths; a seating must exist)."""
+    seated = [-1] * pool.size
+
+    def place(row: int, tried: set[int]) -> bool:
+        for slot in range(pool.size):
+            if pool.mask[row] >> slot & 1 and slot not in tried:
+                tried.add(slot)
+                if seated[slot] < 0 or place(seated[slot], tried):
+                    seated[slot] = row
+                    return True
+        return False
+
+    if not all(place(row, set()) for row in found.rows):
+        raise AssertionError(f"players {found.rows} cannot fill {pool.slots}")
+    return Solved(tuple(seated), found.projection, found.bound)
 
 
 def slot_unions(mask: Ints) -> list[int]:
@@ -123,7 +167,4 @@ def slot_unions(mask: Ints) -> list[int]:
 
 def feasible(pool: Pool) -> bool:
     """Whether any legal lineup exists in the pool."""
-    from dataclasses import replace
-
-    flat: Flags = np.zeros(len(pool.projection), dtype=np.bool_)
-    return RosterModel(replace(pool, projection=flat.astype(np.float64))).solve() is not None
+    return RosterModel(replace(pool, projection=np.zeros(len(pool.projection)))).solve() is not None

@@ -13,8 +13,16 @@ import numpy as np
 
 from models.errors import Infeasible
 from models.lineups.compile import Flags, Ints, Pool, allowed_count
-from models.lineups.milp import Solved
 from models.lineups.problem import LineupRules
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Chosen rows in roster-slot order, their projection sum and a proven upper bound on it."""
+
+    rows: tuple[int, ...]
+    projection: float
+    bound: float
 
 
 @dataclass(slots=True)
@@ -26,7 +34,7 @@ class Portfolio:
     chosen: list[Solved] = field(default_factory=list)
     count: Ints = field(init=False)
     allowed: Flags = field(init=False)
-    members: list[frozenset[int]] = field(default_factory=list)
+    members: set[frozenset[int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.count = np.zeros(len(self.pool.projection), dtype=np.int64)
@@ -39,10 +47,12 @@ class Portfolio:
             return False
         players = frozenset(rows)
         most = self.pool.size - self.min_unique
-        if any(len(players & other) > most for other in self.members):
+        if players in self.members or (
+            self.min_unique > 1 and any(len(players & other) > most for other in self.members)
+        ):
             return False
         self.chosen.append(found)
-        self.members.append(players)
+        self.members.add(players)
         self.count[rows] += 1
         self.allowed[rows] = self.count[rows] < self.pool.limit[rows]
         return True
@@ -52,7 +62,7 @@ class Portfolio:
         return np.array([found.rows for found in self.chosen], dtype=np.int64).reshape(-1, self.pool.size)
 
 
-# Given the portfolio and how many are wanted: the best lineups still allowed, best first, complete down to the last.
+# Portfolio and how many are wanted -> the best lineups still allowed, best first, complete down to the last.
 Search = Callable[[Portfolio, int], Sequence[Solved]]
 
 
@@ -73,8 +83,8 @@ def check_exposures(pool: Pool, rules: LineupRules) -> None:
     for row in np.flatnonzero(pool.locked & (pool.limit < rules.n)):
         c = pool.candidates[row]
         exposure = rules.player_max_exposure[c.id]
-        names = (f"lock {c.name} ({c.id})", f"max exposure {exposure:.0%} of {c.name} ({c.id})")
-        raise Infeasible(f"{names[0]} puts him in every lineup, against {names[1]}. Relax one of them", names)
+        pair = (f"lock {c.name} ({c.id})", f"max exposure {exposure:.0%} of {c.name} ({c.id})")
+        raise Infeasible(f"{pair[0]} puts him in every lineup, against {pair[1]}. Relax one of them", pair)
     if pool.limit.min() >= rules.n:
         return
     limit = np.where(pool.excluded, 0, pool.limit)
@@ -89,7 +99,7 @@ def check_exposures(pool: Pool, rules: LineupRules) -> None:
         names = " ".join(name for s, name in enumerate(pool.slots) if wanted >> s & 1)
         cap = f"max exposure {rules.max_exposure:.0%} ({allowed_count(rules.max_exposure, rules.n)} of {rules.n})"
         raise Infeasible(
-            f"{cap} cannot be met: {rules.n} lineups need {int(demand[short[0]])} appearances in {names}, the pool's "
+            f"{cap} cannot be met: {rules.n} lineups need {int(demand[short[0]])} appearances in {names}, the "
             f"players may make {int(supply[short[0]])}. Raise the exposure, add players or ask for fewer lineups",
             (cap, f"{rules.n} lineups", f"roster slots {names}"),
         )

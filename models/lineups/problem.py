@@ -80,3 +80,9 @@ class LineupResult:
     lineups: tuple[Lineup, ...]
     solve_ms: float
     warnings: tuple[str, ...] = ()
+
+
+def lineup_from_json(body: dict[str, Any]) -> Lineup:
+    """Return the lineup that `Lineup.as_json` wrote."""
+    players = tuple(RosteredPlayer(**player) for player in body["players"])
+    return Lineup(players, body["salary"], body["projection"], body["bound"], body["gap"])

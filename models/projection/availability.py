@@ -14,9 +14,8 @@ from models.errors import TrainingError
 
 #: Features that tell whether somebody plays tonight; those the views do not offer are left out.
 PREFERRED: Final[tuple[str, ...]] = (
-    "team_games_missed", "games_missed", "days_rest", "days_since_last", "presence10", "played_share10",
-    "team_days_rest", "min_ewm5", "min_ewm30", "min_last", "min_season", "starter_ewm15", "starter_last",
-    "games_last7",
+    "team_games_missed", "days_since_last", "presence10", "min_ewm5", "min_last", "min_season", "starter_ewm15",
+    "team_back_to_back", "new_team", "dk_career",
 )  # fmt: skip
 BINS: Final = 8
 #: Rows needed to fit; fewer leave every player at the share observed.
@@ -70,12 +69,9 @@ def fit_availability(inputs: NDArray[np.float32], names: Sequence[str], played: 
     blocks: list[NDArray[np.float64]] = []
     for name in chosen:
         column = inputs[:, list(names).index(name)]
-        cuts = (
-            np.quantile(column[np.isfinite(column)], np.linspace(0, 1, BINS + 1)[1:-1])
-            if np.isfinite(column).any()
-            else []
-        )
-        edges.append(tuple(float(cut) for cut in np.unique(cuts)))
+        known = column[np.isfinite(column)]
+        cuts = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if known.size else np.empty(0)
+        edges.append(tuple(float(cut) for cut in cuts))
         blocks.append(np.eye(len(edges[-1]) + 2)[_bins(column, edges[-1])])
     model = LogisticRegression(C=1.0, max_iter=500).fit(np.hstack(blocks), played)
     ends = np.cumsum([block.shape[1] for block in blocks])[:-1]

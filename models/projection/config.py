@@ -14,16 +14,21 @@ LEVELS: Final = tuple(round(0.05 * k, 2) for k in range(1, 20))
 SHOWN: Final[dict[str, float]] = {
     "q05": 0.05, "q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90, "q95": 0.95,
 }  # fmt: skip
-#: Share of training rows whose announced features are hidden, so that one network serves before and after news.
+#: Share of training rows from which a group of announced features is hidden: one network serves before and after
+#: the news.
 ANNOUNCED_HIDDEN: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionConfig:
-    """Inputs, size and output grid. `announced` are the features known only once line-ups are published."""
+    """Inputs, size and output grid.
+
+    `announced` are groups of features known only shortly before tip-off, line-ups first: each group is hidden
+    from training rows at random on its own, so either may be missing when a slate is asked about.
+    """
 
     features: tuple[str, ...]
-    announced: tuple[str, ...]
+    announced: tuple[tuple[str, ...], ...]
     hidden: int = 96
     layers: int = 2
     dropout: float = 0.1
@@ -33,9 +38,11 @@ class ProjectionConfig:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `bundle.json`."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {**asdict(self), "announced": [list(group) for group in self.announced]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ProjectionConfig:
         """Back from `as_json`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        plain["announced"] = tuple(tuple(group) for group in data["announced"])
+        return cls(**plain)

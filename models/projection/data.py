@@ -19,6 +19,7 @@ from features.tables import Tables
 from features.views import Views, player_rows
 from features.views.entities import played_entities
 from models.calibration import ConformalOffsets, fit_offsets
+from models.device import one_thread
 from models.projection.availability import Availability
 from models.projection.config import SHOWN, ProjectionConfig
 from models.projection.network import ProjectionNetwork
@@ -35,7 +36,8 @@ def labelled_rows(tables: Tables, views: Views) -> pl.DataFrame:
 
 def labels(rows: pl.DataFrame, config: ProjectionConfig) -> NDArray[np.float32]:
     """Labels (n, S) in the order of `config.sites`."""
-    return rows.select(pl.col(f"fantasy_points_{site}").cast(pl.Float32) for site in config.sites).to_numpy()
+    columns = rows.select(pl.col(f"fantasy_points_{site}").cast(pl.Float32) for site in config.sites)
+    return np.array(columns.to_numpy())
 
 
 def build(config: Mapping[str, Any]) -> ProjectionNetwork:
@@ -46,7 +48,7 @@ def build(config: Mapping[str, Any]) -> ProjectionNetwork:
 def forward(network: ProjectionNetwork, inputs: NDArray[np.float32]) -> Outputs:
     """Uncalibrated `mean` (n, S) and `quantiles` (n, S, K) as float64."""
     device = network.label_mean_S.device
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         mean, quantiles = network(torch.from_numpy(inputs).to(device))
     return {"mean": mean.double().cpu().numpy(), "quantiles": quantiles.double().cpu().numpy()}
 
@@ -66,7 +68,7 @@ def calibrate(network: ProjectionNetwork, inputs: NDArray[np.float32], y: NDArra
 def hide_announced(inputs: NDArray[np.float32], config: ProjectionConfig) -> NDArray[np.float32]:
     """The same inputs as they are before line-ups are announced."""
     hidden = inputs.copy()
-    hidden[:, [config.features.index(name) for name in config.announced]] = np.nan
+    hidden[:, [config.features.index(name) for group in config.announced for name in group]] = np.nan
     return hidden
 
 
@@ -74,7 +76,8 @@ def outputs(network: nn.Module, inputs: NDArray[np.float32], calibration: Mappin
     """Calibrated `mean` (n, S), `quantiles` (n, S, K) and `p_play` (n,) of feature rows (n, F)."""
     assert isinstance(network, ProjectionNetwork)  # noqa: S101 - narrows the family protocol for mypy
     config, raw = network.config, forward(network, inputs)
-    announced = [config.features.index(name) for name in config.announced]
+    # Line-ups come last, so whether they are known decides which calibration applies.
+    announced = [config.features.index(name) for name in config.announced[0]] if config.announced else []
     known = np.isfinite(inputs[:, announced]).any(axis=1) if announced else np.ones(len(inputs), dtype=bool)
     mean, quantiles = raw["mean"].copy(), raw["quantiles"].copy()
     for case, rows in (("announced", known), ("unannounced", ~known)):
@@ -89,7 +92,7 @@ def outputs(network: nn.Module, inputs: NDArray[np.float32], calibration: Mappin
 
 
 def columns(answer: Outputs, config: Mapping[str, Any]) -> list[pl.Series]:
-    """Output columns: `p_play`, and per site `{site}_mean` and the shown quantiles `{site}_q05` ... `{site}_q95`."""
+    """Columns for users: `p_play`, and per site `{site}_mean` and quantiles `{site}_q05` ... `{site}_q95`."""
     levels = np.asarray(config["levels"])
     found = {name: int(np.argmin(np.abs(levels - level))) for name, level in SHOWN.items()}
     series = [pl.Series("p_play", answer["p_play"])]

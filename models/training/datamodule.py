@@ -78,5 +78,6 @@ class SliceData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """The calibration slice in order."""
-        parts = torch.arange(len(self.calibration_rows)).split(VALIDATION_ROWS)
-        return DataLoader(self.calibration_rows, sampler=list(parts), batch_size=None)  # type: ignore[arg-type]
+        rows = torch.arange(len(self.calibration_rows))
+        parts = [rows[start : start + VALIDATION_ROWS] for start in range(0, len(rows), VALIDATION_ROWS)]
+        return DataLoader(self.calibration_rows, sampler=parts, batch_size=None)

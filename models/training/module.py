@@ -21,13 +21,16 @@ GRADIENT_NORM: Final = 1.0
 class FitModule(pl.LightningModule):
     """Trains a network that offers `loss(inputs, labels)` and `config.{features,announced,announced_hidden}`."""
 
+    announced_GF: Tensor
+
     def __init__(self, network: nn.Module, optimisation: Optimisation) -> None:
         super().__init__()
         self.network, self.optimisation = network, optimisation
         config: Any = network.config
-        hidden = torch.zeros(len(config.features), dtype=torch.bool)
-        hidden[[config.features.index(name) for name in config.announced]] = True
-        self.register_buffer("announced_F", hidden, persistent=False)
+        groups = torch.zeros(len(config.announced), len(config.features), dtype=torch.bool)
+        for group, names in zip(groups, config.announced, strict=True):
+            group[[config.features.index(name) for name in names]] = True
+        self.register_buffer("announced_GF", groups, persistent=False)
         self.announced_hidden = float(config.announced_hidden)
 
     def on_train_epoch_start(self) -> None:
@@ -37,9 +40,10 @@ class FitModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """Loss of one batch."""
         inputs_BF, labels = batch
+        groups_GF = self.announced_GF
         if self.announced_hidden > 0:
-            row_B1 = torch.rand(len(inputs_BF), 1, device=inputs_BF.device) < self.announced_hidden
-            inputs_BF = inputs_BF.masked_fill(row_B1 & self.announced_F, float("nan"))
+            hidden_BG = torch.rand(len(inputs_BF), len(groups_GF), device=inputs_BF.device) < self.announced_hidden
+            inputs_BF = inputs_BF.masked_fill(hidden_BG.float() @ groups_GF.float() > 0, float("nan"))
         loss: Tensor = self.network.loss(inputs_BF, labels)  # type: ignore[operator]
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(inputs_BF))
         return loss

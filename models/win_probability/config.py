@@ -12,7 +12,7 @@ class WinProbabilityConfig:
     """Inputs and size. `announced` are features known only once line-ups are published (none by default)."""
 
     features: tuple[str, ...]
-    announced: tuple[str, ...] = ()
+    announced: tuple[tuple[str, ...], ...] = ()
     hidden: int = 16
     layers: int = 1
     dropout: float = 0.1
@@ -25,4 +25,5 @@ class WinProbabilityConfig:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> WinProbabilityConfig:
         """Back from `as_json`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**plain)

@@ -16,6 +16,7 @@ from features.tables import Tables
 from features.views import Views, game_rows
 from features.views.entities import game_entities
 from models.calibration import Temperature, fit_temperature
+from models.device import one_thread
 from models.win_probability.config import WinProbabilityConfig
 from models.win_probability.network import WinProbabilityNetwork
 
@@ -31,7 +32,7 @@ def labelled_rows(tables: Tables, views: Views) -> pl.DataFrame:
 
 def labels(rows: pl.DataFrame, config: WinProbabilityConfig) -> NDArray[np.float32]:
     """Labels (n, 1)."""
-    return rows.select(pl.col("home_win").cast(pl.Float32)).to_numpy()
+    return np.array(rows.select(pl.col("home_win").cast(pl.Float32)).to_numpy())
 
 
 def build(config: Mapping[str, Any]) -> WinProbabilityNetwork:
@@ -42,7 +43,7 @@ def build(config: Mapping[str, Any]) -> WinProbabilityNetwork:
 def forward(network: WinProbabilityNetwork, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     """Uncalibrated logits (n,) as float64."""
     device = network.head.weight.device
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         logits: NDArray[np.float64] = network(torch.from_numpy(inputs).to(device)).double().cpu().numpy()
     return logits
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from threading import Thread
+from itertools import pairwise
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import inspect, select, text
@@ -19,16 +22,19 @@ NOW = datetime(2026, 1, 2, 23, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def empty(postgres_url: str) -> Database:
-    """A database of its own without any table."""
-    name = "empty"
-    with Database(postgres_url).session() as session:
-        session.connection().commit()
-        session.connection().execution_options(isolation_level="AUTOCOMMIT").execute(
-            text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        )
+def empty_url(postgres_url: str) -> str:
+    """URL of a database of its own without any table."""
+    name = f"empty_{uuid4().hex}"
     ensure_databases(postgres_url, (name,))
-    return Database(sibling(postgres_url, name))
+    return sibling(postgres_url, name)
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Database]:
+    """A database of its own without any table."""
+    database = Database(empty_url)
+    yield database
+    database.close()
 
 
 def test_migrations_build_exactly_the_declared_schema_and_take_it_down_again(empty: Database) -> None:
@@ -44,7 +50,6 @@ def test_migrations_build_exactly_the_declared_schema_and_take_it_down_again(emp
     empty.migrate()
     empty.migrate()
     assert empty.drift() == []
-    empty.close()
 
 
 def test_a_missing_table_is_seen_as_drift(empty: Database) -> None:
@@ -52,36 +57,26 @@ def test_a_missing_table_is_seen_as_drift(empty: Database) -> None:
     with empty.session() as session:
         session.execute(text("DROP TABLE outcomes"))
     assert empty.drift() != []
-    empty.close()
 
 
-def test_concurrent_migrations_wait_for_each_other(empty: Database) -> None:
-    failures: list[BaseException] = []
-
-    def migrate() -> None:
-        try:
-            Database(empty._engine.url.render_as_string(hide_password=False)).migrate()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [Thread(target=migrate) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert empty.drift() == []
-    empty.close()
+def test_concurrent_migrations_wait_for_each_other(empty_url: str) -> None:
+    databases = [Database(empty_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(Database.migrate, databases))
+    assert databases[0].drift() == []
+    for database in databases:
+        database.close()
 
 
 def test_rows_come_back_as_written_with_aware_times(database: Database) -> None:
     slate = SlateRow(slate_id="rt", league="nba", site="draftkings", sport="nba", mode="classic", lock=NOW,
                      source="file", content={"players": [{"name": "A", "salary_usd": 9000}]})  # fmt: skip
-    lineup = LineupRow(built_at=NOW, slate_id="rt", site="draftkings", salary_usd=49_900, projection=281.25,
+    lineup = LineupRow(request_id=uuid4(), rank=1, built_at=NOW, slate_id="rt", site="draftkings",
+                       salary_usd=49_900, projection=281.25, bound=281.25,
                        players=[{"id": "1"}], rules={"n": 1})  # fmt: skip
     served = PredictionServed(
-        served_at=NOW, league="nba", target="fantasy_points_draftkings", player_id=7, slate_id="rt", asked_at="pregame",
-        model_name="nba-projection", model_version="3", view_versions={"form": "1"}, mean=31.5,
+        served_at=NOW, league="nba", target="fantasy_points_draftkings", player_id=7, slate_id="rt",
+        asked_at="pregame", model_name="nba-projection", model_version="3", view_versions={"form": "1"}, mean=31.5,
         quantiles={"q10": 20.0, "q90": 44.0}, tier="regional", fallback=False,
     )  # fmt: skip
     with database.session() as session:
@@ -133,20 +128,16 @@ def test_the_advisory_lock_lets_one_transaction_in_at_a_time(database: Database)
             time.sleep(0.1)
             spans.append((entered, time.monotonic()))
 
-    threads = [Thread(target=hold) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: hold(), range(3)))
     spans.sort()
     assert len(spans) == 3
-    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(spans))
 
 
 def test_missing_tables_name_the_fix(empty: Database) -> None:
     with pytest.raises(StoreUnavailable, match="fantasy run"), empty.session() as session:
         session.scalars(select(Promotion)).all()
-    empty.close()
 
 
 def test_a_dead_server_is_a_clear_error_without_the_password() -> None:

@@ -98,6 +98,8 @@ def _create_lineups() -> None:
     op.create_table(
         "lineups",
         sa.Column("lineup_id", sa.Uuid(), nullable=False),
+        sa.Column("request_id", sa.Uuid(), nullable=False, comment="lineups built together"),
+        sa.Column("rank", sa.Integer(), nullable=False, comment="1 is the best of its request"),
         sa.Column("built_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("slate_id", sa.String(), nullable=False),
         sa.Column("site", sa.String(), nullable=False),
@@ -105,11 +107,13 @@ def _create_lineups() -> None:
         sa.Column("model_version", sa.String(), nullable=True),
         sa.Column("salary_usd", sa.Integer(), nullable=False),
         sa.Column("projection", sa.Float(), nullable=False, comment="fantasy points"),
+        sa.Column("bound", sa.Float(), nullable=False, comment="proven: no allowed lineup projects above it"),
         sa.Column("players", postgresql.JSONB(), nullable=False),
         sa.Column("rules", postgresql.JSONB(), nullable=False),
         sa.ForeignKeyConstraint(["slate_id"], ["slates.slate_id"], name="fk_lineups_slate_id_slates"),
         sa.PrimaryKeyConstraint("lineup_id", name="pk_lineups"),
     )
+    op.create_index("ix_lineups_request_id", "lineups", ["request_id"])
     op.create_index("ix_lineups_built_at", "lineups", ["built_at"])
     op.create_index("ix_lineups_slate_id", "lineups", ["slate_id"])
 

@@ -1,0 +1,80 @@
+"""What every answer carries, and the projections of a slate's players."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from features.slate import Slate
+from serving.predictor import Projected
+
+
+class ModelRef(BaseModel):
+    """The model that answered."""
+
+    name: str
+    version: str
+
+
+class Answer(BaseModel):
+    """Where an answer comes from. `tier` is where it was computed; `fallback` says that no model knew enough."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model: ModelRef
+    data_timestamp: datetime | None
+    source: str
+    tier: str = "regional"
+    fallback: bool
+    warnings: list[str]
+    latency_ms: float
+
+
+class PlayerProjection(BaseModel):
+    """A player's projection in fantasy points of the slate's site, with its 80 % interval (q10 to q90)."""
+
+    id: str
+    name: str
+    team: str
+    positions: list[str]
+    salary: int
+    player_id: int | None
+    mean: float
+    q10: float
+    q50: float
+    q90: float
+    p_play: float
+    basis: str
+
+
+def source_fields(projected: Projected) -> dict[str, Any]:
+    """Return the fields of `Answer` for what was projected."""
+    given = projected.projections
+    unmatched = projected.unmatched
+    known = [f"not matched to a known player: {', '.join(unmatched)}"] if unmatched else []
+    return {
+        "model": ModelRef(name=given.model_name, version=given.model_version),
+        "data_timestamp": given.data_timestamp,
+        "source": projected.stored.league,
+        "fallback": given.fallback,
+        "warnings": [*given.warnings, *known],
+        "latency_ms": round(projected.latency_ms, 3),
+    }
+
+
+def player_projections(projected: Projected) -> list[PlayerProjection]:
+    """Return every player of the slate, best projection first."""
+    rows = projected.projections.frame.sort("mean", descending=True, maintain_order=True).to_dicts()
+    return [PlayerProjection(id=row["site_id"], **_known(row)) for row in rows]
+
+
+def player_named(slate: Slate, who: str) -> list[str]:
+    """Return the site ids of the players whose id or name (any case) is `who`."""
+    wanted = who.casefold().strip()
+    return [p.site_id for p in slate.players if wanted in (p.site_id.casefold(), p.name.casefold())]
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in PlayerProjection.model_fields if name != "id"}

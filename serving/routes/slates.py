@@ -1,0 +1,82 @@
+"""Slates: what was collected or uploaded, and uploading a salary file."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, UploadFile
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+
+from features.errors import SalaryFileError
+from features.sources.salaries import date_from_name, read_salaries
+from features.stores.slates import StoredSlate, newest_slates, save_slate
+from features.workspace import League
+from serving.context import Context, ContextDep
+
+router = APIRouter(prefix="/v1", tags=["slates"])
+
+
+class SlateSummary(BaseModel):
+    """One slate without its players."""
+
+    id: str
+    site: str
+    sport: str
+    mode: str
+    lock: datetime | None
+    games: int
+    players: int
+    source: str
+    league: str
+
+
+class SlateList(BaseModel):
+    """Slates, newest first."""
+
+    slates: list[SlateSummary]
+
+
+@router.get("/slates")
+def list_slates(context: ContextDep) -> SlateList:
+    """List the newest slates, collected and uploaded."""
+    return SlateList(slates=[_summary(stored) for stored in newest_slates(context.database)])
+
+
+@router.post("/slates", status_code=201)
+async def upload_slate(
+    context: ContextDep,
+    file: Annotated[UploadFile, File(description="salary CSV as downloaded from the site")],
+    day: Annotated[date | None, Form(description="slate day when the file does not say")] = None,
+) -> SlateSummary:
+    """Read a DraftKings, FanDuel or Yahoo salary file; 422 names the row, the field and the fix."""
+    limit = context.settings.upload_limit_bytes
+    content = await file.read(limit + 1)
+    if len(content) > limit:
+        raise SalaryFileError(f"file is larger than {limit:,} bytes; a salary file is under 1 MB")
+    return await run_in_threadpool(_store, context, content, file.filename or "upload.csv", day)
+
+
+def _store(context: Context, content: bytes, name: str, day: date | None) -> SlateSummary:
+    slate = read_salaries(content, slate_date=day or date_from_name(Path(name)))
+    has_nba = context.champions.get("nba", "projection") is not None
+    league: League = "nba" if has_nba or not context.champions.get("simulated", "projection") else "simulated"
+    save_slate(context.database, slate, league)
+    return _summary(StoredSlate(league, slate))
+
+
+def _summary(stored: StoredSlate) -> SlateSummary:
+    slate = stored.slate
+    return SlateSummary(
+        id=slate.slate_id,
+        site=slate.site,
+        sport=slate.sport,
+        mode=slate.mode,
+        lock=slate.lock,
+        games=len(slate.games),
+        players=len(slate.players),
+        source=slate.source,
+        league=stored.league,
+    )
