@@ -61,7 +61,7 @@ class NotMaterialized(FantasyError):
 
 
 class StoreUnavailable(FantasyError):
-    """Redis or PostgreSQL does not answer."""
+    """Redis or PostgreSQL does not answer, or the disk does not take what is written."""
 
     http_status = 503
     retryable = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 
 import typer
@@ -34,6 +35,7 @@ def main() -> None:
         format="%(message)s",
         handlers=[RichHandler(console=console, show_path=False)],
     )
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except FantasyError as error:
@@ -42,3 +44,8 @@ def main() -> None:
             typer.echo(json.dumps(body))
         console.print(f"{type(error).__name__}: {error}", style="bold red", markup=False, soft_wrap=True)
         sys.exit(75 if error.retryable else 1)
+
+
+def _terminate(_signum: int, _frame: object) -> None:
+    """Unwind, so that services started here are stopped."""
+    sys.exit(143)

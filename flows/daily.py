@@ -19,7 +19,7 @@ from flows.validate import validate
 FAMILIES: Final = ("projection", "win_probability")
 
 
-@flow(name="daily", validate_parameters=False)
+@flow(name="daily")
 def daily(spec: LineSpec) -> dict[str, Any]:
     """Run the line once. Quarantined seasons are left out; the champion moves only on evidence."""
     collected = collect(spec)

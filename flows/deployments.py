@@ -1,116 +1,139 @@
-"""Schedules: what runs when, one at a time, at most one catch-up run, and no zombie that blocks the next.
+"""Schedules: what runs when, one at a time, at most one catch-up run.
 
-A schedule that was down for an hour finds several late runs waiting. Concurrency 1 with CANCEL_NEW lets the first
-of them run and cancels the others, and a run is idempotent in time: it collects everything known by then.
-A run whose process died without a word keeps its slot for ever (Prefect issues 16746, 17415), so `sweep` marks it
-crashed; it runs at start and once a minute while a worker runs here.
+A schedule whose worker was away finds several late runs waiting. Concurrency 1 with CANCEL_NEW lets one of them run
+and cancels the others; one is enough, because a run collects everything known by the time it runs.
+What a process that died leaves behind is cleared by `flows.zombies`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import psutil  # type: ignore[import-untyped]
 
+from features.errors import InvalidInput
+from flows.errors import ServiceUnavailable
 from flows.progress import console, step
 from flows.services import quiet_environment
 from flows.settings import FlowSettings
 from flows.spec import LineSpec
+from flows.zombies import at_api, sweeping
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.schedules import Schedule
 
 log = logging.getLogger(__name__)
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 WORK_POOL: Final = "fantasy"
 TIMEZONE: Final = "America/New_York"
-#: A run that stays PENDING this long never got a process.
-PENDING_LIMIT: Final = timedelta(minutes=10)
-SWEEP_EVERY_S: Final = 60.0
+#: Instead of a cron expression: this schedule is not wanted.
+OFF: Final = "off"
+#: How long a worker may take to stop with its runs.
+WORKER_STOP_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A flow, when it runs, and with what. Exactly one of `cron` (US Eastern) and `interval` is given.
+
+    `entrypoint` is `file.py:flow`, relative to the repository.
+    """
+
+    name: str
+    entrypoint: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    cron: str | None = None
+    interval: timedelta | None = None
+
+
+def line_schedules(spec: LineSpec, *, daily_cron: str, live_cron: str) -> list[Scheduled]:
+    """Return the line's schedules; a cron of `off` leaves its schedule out."""
+    parameters = {"spec": spec.model_dump(mode="json")}
+    return [
+        Scheduled(name, f"flows/{name}.py:{name}", parameters, cron=cron)
+        for name, cron in (("daily", daily_cron), ("live", live_cron))
+        if cron != OFF
+    ]
 
 
 def deploy_schedules(
     spec: LineSpec, settings: FlowSettings, *, daily_cron: str, live_cron: str, run_worker: bool
 ) -> None:
-    """Register both schedules; with `run_worker`, run them in this terminal until Ctrl-C."""
-    os.environ["PREFECT_API_URL"] = settings.prefect_api_url
+    """Register both schedules; with `run_worker`, run them in this terminal until Ctrl-C or SIGTERM."""
+    wanted = line_schedules(spec, daily_cron=daily_cron, live_cron=live_cron)
     with step("register schedules") as shown:
-        register(spec, settings, {"daily": daily_cron, "live": live_cron})
-        shown.summary = f"daily at {daily_cron!r}, live at {live_cron!r} ({TIMEZONE})"
+        register(wanted, settings)
+        shown.summary = ", ".join(f"{one.name} at {one.cron!r}" for one in wanted) + f" ({TIMEZONE})"
     if not run_worker:
-        console.print(f"run them with: prefect worker start --pool {WORK_POOL} --type process", highlight=False)
-        return
-    with sweeping():
-        worker = subprocess.Popen(worker_command(), cwd=REPOSITORY, env=worker_environment(settings))
-        try:
-            worker.wait()
-        except KeyboardInterrupt:
-            worker.terminate()
-            worker.wait(timeout=60)
-
-
-def register(spec: LineSpec, settings: FlowSettings, crons: dict[str, str]) -> dict[str, UUID]:
-    """Create or replace one deployment per entry of `crons` (flow name -> cron); return their ids."""
-    from prefect import flow
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-    from prefect.client.schemas.schedules import CronSchedule
-    from prefect.schedules import Schedule
-
-    ensure_work_pool()
-    found: dict[str, UUID] = {}
-    for name, cron in crons.items():
-        CronSchedule(cron=cron, timezone=TIMEZONE)  # refuses a malformed cron before anything is registered
-        source = flow.from_source(source=str(REPOSITORY), entrypoint=f"flows/{name}.py:{name}")
-        found[name] = source.deploy(  # type: ignore[union-attr]
-            name=name,
-            work_pool_name=WORK_POOL,
-            schedules=[Schedule(cron=cron, timezone=TIMEZONE)],
-            concurrency_limit=ConcurrencyLimitConfig(
-                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-            ),
-            parameters={"spec": spec.model_dump(mode="json")},
-            job_variables={"working_dir": str(REPOSITORY), "env": job_environment(settings)},
-            build=False,
-            push=False,
-            print_next_steps=False,
-            ignore_warnings=True,
+        command = " ".join(worker_command()[1:])
+        console.print(
+            f"run them with: PREFECT_API_URL={settings.prefect_api_url} python {command}",
+            highlight=False,
+            soft_wrap=True,
         )
+        return
+    console.print(f"  Prefect   {settings.prefect_api_url.removesuffix('/api')}\n  Ctrl-C stops.", highlight=False)
+    with sweeping(settings.prefect_api_url, WORK_POOL, worker_name()):
+        _work_until_interrupted(settings)
+
+
+def register(scheduled: Sequence[Scheduled], settings: FlowSettings, *, pool: str = WORK_POOL) -> dict[str, UUID]:
+    """Make the pool's deployments exactly `scheduled`; return their ids by name.
+
+    Runs that are late already are kept. Raises `InvalidInput` for a malformed schedule before anything changes,
+    `ServiceUnavailable` when Prefect refuses.
+    """
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.deployments.runner import DeploymentApplyError
+
+    schedules = [_schedule(one) for one in scheduled]
+    try:
+        with at_api(settings.prefect_api_url), get_client(sync_client=True) as client:
+            _ensure_work_pool(client, pool)
+            found = {
+                one.name: _deploy(one, schedule, settings, pool)
+                for one, schedule in zip(scheduled, schedules, strict=True)
+            }
+            _prune(client, pool, keep=set(found.values()))
+    except (httpx.HTTPError, DeploymentApplyError) as error:
+        raise ServiceUnavailable(
+            f"Prefect at {settings.prefect_api_url} did not take the schedules: {error}; check FANTASY_PREFECT_API_URL"
+        ) from error
     return found
 
 
-def ensure_work_pool() -> None:
-    """Create the process work pool once."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists
-
-    with get_client(sync_client=True) as client:
-        try:
-            client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
-        except ObjectAlreadyExists:
-            log.debug("work pool %s is there already", WORK_POOL)
+def worker_name() -> str:
+    """Return the name of this machine's worker; the sweep knows by it whose processes it may judge."""
+    return f"fantasy-{socket.gethostname()}"
 
 
-def worker_command() -> list[str]:
+def worker_command(pool: str = WORK_POOL) -> list[str]:
     """Return the command of a process worker for the pool."""
-    return [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"]
+    words = ["worker", "start", "--pool", pool, "--type", "process", "--name", worker_name()]
+    return [sys.executable, "-m", "prefect", *words]
 
 
 def worker_environment(settings: FlowSettings) -> dict[str, str]:
-    """Return the environment of a worker: this one, with the settings' services and no telemetry."""
-    return {**os.environ, **quiet_environment(), **job_environment(settings)}
+    """Return what a worker needs besides the inherited environment: the services, no telemetry, its own state."""
+    return {
+        **quiet_environment(),
+        **job_environment(settings),
+        "PREFECT_HOME": str(settings.home.resolve() / "prefect"),
+    }
 
 
 def job_environment(settings: FlowSettings) -> dict[str, str]:
@@ -125,61 +148,110 @@ def job_environment(settings: FlowSettings) -> dict[str, str]:
     }
 
 
+def _schedule(one: Scheduled) -> Schedule:
+    from prefect.schedules import Schedule
+
+    try:
+        # No slug: a schedule with a slug survives a deploy that leaves it out (Prefect issue 23097).
+        return Schedule(cron=one.cron, interval=one.interval, timezone=TIMEZONE)
+    except ValueError as error:
+        raise InvalidInput(
+            f"cron {one.cron!r} of the schedule {one.name!r} is malformed ({error}); "
+            f"write five fields such as '*/5 18-23 * * *', or '{OFF}'"
+        ) from error
+
+
+def _deploy(one: Scheduled, schedule: Schedule, settings: FlowSettings, pool: str) -> UUID:
+    from prefect import flow
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+
+    source: Any = flow.from_source(source=str(REPOSITORY), entrypoint=one.entrypoint)
+    deployed: UUID = source.deploy(
+        name=one.name,
+        work_pool_name=pool,
+        schedules=[schedule],
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        parameters=one.parameters,
+        job_variables={"working_dir": str(REPOSITORY), "env": job_environment(settings)},
+        build=False,
+        push=False,
+        print_next_steps=False,
+        ignore_warnings=True,
+    )
+    return deployed
+
+
+def _ensure_work_pool(client: SyncPrefectClient, pool: str) -> None:
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.workers.process import ProcessWorker
+
+    try:
+        template = ProcessWorker.get_default_base_job_template()
+        client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=template))
+    except ObjectAlreadyExists:
+        log.debug("work pool %s is there already", pool)
+
+
+def _prune(client: SyncPrefectClient, pool: str, *, keep: set[UUID]) -> None:
+    """Delete the pool's deployments that are not wanted any more (Prefect's deploy only adds and changes)."""
+    from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
+
+    ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
+    for deployment in client.read_deployments(work_pool_filter=ours):
+        if deployment.id not in keep:
+            log.info("deployment %s is no longer wanted: deleted", deployment.name)
+            client.delete_deployment(deployment.id)
+
+
+def _work_until_interrupted(settings: FlowSettings) -> None:
+    with worker_process(settings) as worker:
+        previous = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            worker.wait()
+            raise ServiceUnavailable(f"the worker ended with exit code {worker.returncode}; its log is above")
+        except KeyboardInterrupt:
+            console.print("stopping …")
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
 @contextmanager
-def sweeping() -> Iterator[None]:
-    """Sweep now, and once a minute while the block runs."""
-    stop = threading.Event()
-
-    def loop() -> None:
-        while True:
-            for run in sweep(datetime.now(UTC)):
-                log.warning("flow run %s had no process any more: marked crashed", run)
-            if stop.wait(SWEEP_EVERY_S):
-                return
-
-    thread = threading.Thread(target=loop, name="sweep", daemon=True)
-    thread.start()
+def worker_process(
+    settings: FlowSettings, *, pool: str = WORK_POOL, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker while the block runs, in its own session: Ctrl-C reaches it once, from here."""
+    worker = subprocess.Popen(
+        worker_command(pool),
+        cwd=REPOSITORY,
+        env={**os.environ, **worker_environment(settings), **environment},
+        start_new_session=True,
+    )
     try:
-        yield
+        yield worker
     finally:
-        stop.set()
-        thread.join(timeout=30)
+        if worker.poll() is None:
+            _stop(worker)
 
 
-def sweep(now: datetime) -> list[str]:
-    """Mark as crashed every run of our deployments whose process is gone; return their names."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-    from prefect.client.schemas.objects import StateType
-
-    busy = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
-    swept: list[str] = []
-    with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=busy))):
-            if run.work_pool_name == WORK_POOL and is_zombie(run, now):
-                _crash(client, run)
-                swept.append(run.name)
-    return swept
-
-
-def is_zombie(run: FlowRun, now: datetime) -> bool:
-    """Whether a busy run has no process any more: its pid on this machine is gone, or it never got one."""
-    host, _, pid = (run.infrastructure_pid or "").rpartition(":")
-    if pid.isdigit():
-        return host == socket.gethostname() and not _runs(int(pid))
-    since = run.state.timestamp if run.state is not None else run.created
-    return since is not None and now - since > PENDING_LIMIT
-
-
-def _runs(pid: int) -> bool:
+def _stop(worker: subprocess.Popen[bytes]) -> None:
+    """Stop the worker, which ends its runs; when it does not, or at a second Ctrl-C, kill it and end them here."""
+    worker.terminate()
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+        worker.wait(timeout=WORKER_STOP_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        log.warning("the worker did not stop in time: killed")
+        runs = psutil.Process(worker.pid).children(recursive=True)
+        worker.kill()
+        worker.wait()
+        for run in runs:
+            with suppress(psutil.NoSuchProcess):
+                run.terminate()
+        _, deaf = psutil.wait_procs(runs, timeout=10)
+        for run in deaf:
+            with suppress(psutil.NoSuchProcess):
+                run.kill()
 
 
-def _crash(client: SyncPrefectClient, run: FlowRun) -> Any:
-    from prefect.states import Crashed
-
-    state: Any = Crashed(message="its process ended without a word; found by fantasy's sweep")
-    return client.set_flow_run_state(run.id, state, force=True)
+def _interrupt(_signum: int, _frame: object) -> None:
+    raise KeyboardInterrupt

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +32,36 @@ def run_line(spec: LineSpec, *, prefect_api_url: str) -> LineOutcome:
     os.environ["PREFECT_API_URL"] = prefect_api_url
     with step("load Prefect"):
         from flows.daily import daily  # read after the environment says where its API is
-    summary = daily(spec)
+    with quiet_prefect():
+        summary = daily(spec)
     slate = draftkings_slate(spec, summary["collected"]["slates"])
     if slate is None:
         return LineOutcome(summary, None)
     with step("draft a lineup"):
         built = build(project(slate, league=spec.league), PlayerRules(n=1))
     return LineOutcome(summary, built)
+
+
+@contextmanager
+def quiet_prefect() -> Iterator[None]:
+    """Keep Prefect's own lines off the terminal, and send them to its server before that may stop."""
+    from prefect.logging.handlers import APILogWorker, PrefectConsoleHandler
+
+    names = ("prefect", "prefect.flow_runs", "prefect.task_runs")
+    silenced = [
+        (logging.getLogger(name), handler)
+        for name in names
+        for handler in logging.getLogger(name).handlers
+        if isinstance(handler, PrefectConsoleHandler)
+    ]
+    for logger, handler in silenced:
+        logger.removeHandler(handler)
+    try:
+        yield
+    finally:
+        for logger, handler in silenced:
+            logger.addHandler(handler)
+        APILogWorker.drain_all(timeout=10)
 
 
 def draftkings_slate(spec: LineSpec, slate_ids: list[str]) -> Slate | None:

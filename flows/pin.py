@@ -48,7 +48,7 @@ def pin_archive(root: Path) -> str:
         _dvc(root, "init", "--no-scm", "--quiet")
         _dvc(root, "config", "core.analytics", "false")
         _dvc(root, "config", "cache.type", "reflink,hardlink,copy")
-        (root / ".dvcignore").write_text("raw/ledger.*\n", encoding="utf-8")
+        (root / ".dvcignore").write_text("raw/ledger.*\n**/.lock\n", encoding="utf-8")
     _dvc(root, "add", "--quiet", "raw")
     pinned: dict[str, Any] = yaml.safe_load((root / "raw.dvc").read_text(encoding="utf-8"))
     return str(pinned["outs"][0]["md5"])

@@ -49,7 +49,7 @@ def step(title: str) -> Iterator[Step]:
         current = Step(title, None, None)
         yield current
     summary = f": {current.summary}" if current.summary else ""
-    console.print(f"✓ {title} ({time.monotonic() - started:.1f} s){summary}", highlight=False)
+    console.print(f"✓ {title} ({time.monotonic() - started:.1f} s){summary}", highlight=False, soft_wrap=True)
 
 
 def show_service(service: str, state: str) -> None:

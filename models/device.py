@@ -38,8 +38,8 @@ def training_precision(device: torch.device) -> Precision:
 def one_thread() -> Iterator[None]:
     """Run CPU work on one thread, then restore the setting.
 
-    Our matrices are small: OpenMP's threads mostly wait for each other (measured 13 times the CPU seconds on a
-    shared machine), and sums split over threads would make results depend on the number of cores.
+    Our matrices are small: OpenMP's threads mostly wait for each other (about ten times the CPU seconds on two
+    cores at load 8), and sums split over threads would make results depend on the number of cores.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -5,6 +5,7 @@ Each function does one step against the registry and is what a flow's task, a co
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
+from features.errors import InvalidInput
 from features.params import read_params
 from features.stores.database import Database
 from features.stores.offline import OfflineStore
@@ -31,6 +33,8 @@ FAMILIES: Final = ("projection", "win_probability")
 #: How far back the rows lie that the newest ones are compared with for drift.
 REFERENCE_DAYS: Final = 365
 CURRENT_DAYS: Final = 28
+#: Features that grow with the calendar: they always differ from the past, which is no drift.
+CALENDAR: Final = re.compile(r"games_(season|career)$|season_progress|days_since|dk_career|prior_season")
 Progress = Callable[[str, int, int], None]
 
 
@@ -147,7 +151,7 @@ def evaluate_challenger(
     """Judge a registered version against the champion, or the best baseline when there is none yet."""
     registry = open_registry(settings)
     name = model_name(workspace.league, family)
-    challenger = _load(registry, workspace, ModelVersion(name, version))
+    challenger = _load(registry, workspace, _registered(registry, name, version))
     current = registry.alias(name, CHAMPION)
     if current is not None and current.version == version:
         reasons = [f"version {version} is the champion already"]
@@ -212,7 +216,7 @@ def watch_champion(
     report = drift_report(
         rows.filter(day.is_between(learned - timedelta(days=REFERENCE_DAYS), learned)),
         rows.filter(day > as_of.date() - timedelta(days=CURRENT_DAYS)),
-        model.features,
+        [name for name in model.features if not CALENDAR.search(name)],
         staleness=model_staleness(learned, as_of),
     )
     return report.as_json()
@@ -236,6 +240,15 @@ def list_versions(league: League, settings: ModelSettings) -> list[dict[str, Any
 def _load(registry: Registry, workspace: Workspace, version: ModelVersion) -> LoadedModel:
     folder: Path = registry.download(version, workspace.bundles / "cache")
     return load_bundle(folder, version=version.version)
+
+
+def _registered(registry: Registry, name: str, version: str) -> ModelVersion:
+    known = registry.versions(name)
+    found = next((each for each in known if each.version == version), None)
+    if found is None:
+        numbers = ", ".join(each.version for each in known) or "none"
+        raise InvalidInput(f"{name} has no version {version!r}; registered: {numbers}")
+    return found
 
 
 def _twin(versions: Sequence[ModelVersion], tags: Mapping[str, str]) -> ModelVersion | None:

@@ -58,7 +58,9 @@ class PointAnswers:
 
 def join_answers(parts: list[PointAnswers]) -> PointAnswers:
     """Answers of several folds as one."""
-    arrays = [np.concatenate([getattr(p, name) for p in parts]) for name in ("mean", "quantiles", "ewma_quantiles")]
+    arrays = [
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("mean", "quantiles", "ewma_quantiles")
+    ]
     return PointAnswers(pl.concat([part.rows for part in parts]), *arrays)
 
 
@@ -102,7 +104,8 @@ def answer_winners(model: LoadedModel, rows: pl.DataFrame, tables: Tables) -> pl
 def winners_report(answers: pl.DataFrame, gate: float, bootstrap: Bootstrap) -> dict[str, Any]:
     """Scores beside home advantage, Elo and the closing line."""
     baselines = {
-        name: answers[f"{name}_probability"].fill_null(float("nan")).to_numpy() for name in ("home", "elo", "market")
+        name: answers[f"{name}_probability"].fill_null(float("nan")).to_numpy()
+        for name in ("home", "elo", "market")
     }
     probability, label = answers["probability"].to_numpy(), answers["label"].to_numpy()
     return winner_report(probability, label, answers["game_date"], baselines, gate=gate, bootstrap=bootstrap)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from features.errors import FantasyError
-from serving import telemetry
+from serving import problem
+from serving.body_limit import BodyLimit
 from serving.context import Context
 from serving.routes import health, lineups, models, predictions, projections, slates
 from serving.settings import ServingSettings
+from serving.telemetry import Measure
 
-log = logging.getLogger(__name__)
 WEB: Final = Path(__file__).parent / "web"
+DESCRIPTION: Final = """Projections with intervals, win probabilities and provably optimal lineups.
+
+Every answer names the model and version it came from, the newest moment its data knows of, the league (`source`:
+`nba` or `simulated`) and whether it is a fallback. Every error is a `Problem`."""
 
 
 def create_app(settings: ServingSettings | None = None) -> FastAPI:
     """Return the application; it starts whatever is down, says so at `/ready`, and recovers by itself."""
+    chosen = settings or ServingSettings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        context = Context.open(settings or ServingSettings())
+        context = Context.open(chosen)
         app.state.context = context
         context.start()
         try:
@@ -36,9 +40,18 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
         finally:
             context.close()
 
-    app = FastAPI(title="Fantasy AI", version=version("fantasy-ai"), lifespan=lifespan)
-    app.middleware("http")(telemetry.measure)
-    app.add_exception_handler(FantasyError, _explain)
+    # FastAPI's own documentation pages load scripts from the internet; `web/docs.html` does not.
+    app = FastAPI(
+        title="Fantasy AI",
+        description=DESCRIPTION,
+        version=version("fantasy-ai"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(BodyLimit, limit_bytes=chosen.upload_limit_bytes)
+    app.add_middleware(Measure)
+    problem.install(app)
     for module in (health, slates, projections, predictions, lineups, models):
         app.include_router(module.router)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
@@ -47,17 +60,8 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     def page() -> FileResponse:
         return FileResponse(WEB / "index.html")
 
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> FileResponse:
+        return FileResponse(WEB / "docs.html")
+
     return app
-
-
-def _explain(_request: Request, error: Exception) -> JSONResponse:
-    """Turn a typed error into its status and a body that names what to do."""
-    assert isinstance(error, FantasyError)  # noqa: S101 - registered for this type only
-    body = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
-    rules = getattr(error, "rules", None)
-    if rules:
-        body["rules"] = list(rules)
-    headers = {"Retry-After": "2"} if error.retryable else None
-    if error.http_status >= 500:
-        log.warning("answer status=%s error=%s: %s", error.http_status, type(error).__name__, error)
-    return JSONResponse(body, status_code=error.http_status, headers=headers)

@@ -1,30 +1,41 @@
-"""Keeps the champions of every league loaded: load, golden check, atomic swap, drain.
+"""Keeps the champions of every league loaded: load, check, atomic swap, drain.
 
 A request takes the model once and keeps it to its end, so a swap never changes an answer half-way; the old
-model goes when its last request lets go of it. A bundle that fails its golden check never replaces a champion.
+model goes when its last request lets go of it. A bundle that is corrupt, fails its golden batch or was trained on
+other features never replaces a champion.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, Literal
 
-from features.errors import FantasyError
+from features.errors import FantasyError, InvalidInput
+from features.views import GAME_FEATURES, PLAYER_FEATURES, VIEW_VERSIONS
 from features.workspace import LEAGUES, League, Workspace
 from models.bundle import LoadedModel, load_bundle
 from models.champion import model_name
-from models.errors import NoChampion
+from models.errors import BundleError, NoChampion
 from models.registry import ModelVersion, Registry
 from serving import telemetry
 from serving.settings import ServingSettings
 
 log = logging.getLogger(__name__)
-FAMILIES: Final = ("projection", "win_probability")
-Key = tuple[League, str]
+FamilyName = Literal["projection", "win_probability"]
+FAMILIES: Final[tuple[FamilyName, ...]] = ("projection", "win_probability")
+#: What the views of this code offer each family.
+OFFERED: Final[Mapping[FamilyName, tuple[str, ...]]] = {
+    "projection": PLAYER_FEATURES,
+    "win_probability": GAME_FEATURES,
+}
+STOP_S: Final = 5.0
+Key = tuple[League, FamilyName]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,17 @@ class Status:
 
     name: str
     version: str | None
-    loaded_at: float | None
+    loaded_at: datetime | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A version that was not swapped in; it is tried again at `retry_at` (monotonic seconds)."""
+
+    version: str
+    reason: str
+    retry_at: float
 
 
 class Champions:
@@ -43,11 +63,10 @@ class Champions:
     def __init__(self, settings: ServingSettings, registry: Registry) -> None:
         self._settings = settings
         self._registry = registry
-        self._models: dict[Key, LoadedModel] = {}
-        self._loaded_at: dict[Key, float] = {}
+        self._models: dict[Key, tuple[LoadedModel, datetime]] = {}
         self._errors: dict[Key, str] = {}
-        self._refused: dict[Key, str] = {}
-        self._registry_seen = False
+        self._refused: dict[Key, Refusal] = {}
+        self._settled: set[Key] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="champions", daemon=True)
 
@@ -58,76 +77,116 @@ class Champions:
     def stop(self) -> None:
         """Stop watching; models already handed out stay usable."""
         self._stop.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=STOP_S)
 
-    @property
-    def registry_seen(self) -> bool:
-        """Whether the registry has answered at least once."""
-        return self._registry_seen
+    def problem(self) -> str | None:
+        """Why the champions cannot be relied on, None once every alias was looked up and its model settled."""
+        if not self._thread.is_alive():
+            return "the champion watch is not running; restart the process"
+        if len(self._settled) == len(LEAGUES) * len(FAMILIES):
+            return None
+        return "; ".join(sorted(set(self._errors.values()))) or "the registry has not been asked yet"
 
-    def get(self, league: League, family: str) -> LoadedModel | None:
+    def get(self, league: League, family: FamilyName) -> LoadedModel | None:
         """Return the champion now, None when the league has none."""
-        return self._models.get((league, family))
+        found = self._models.get((league, family))
+        return None if found is None else found[0]
 
-    def require(self, league: League, family: str) -> LoadedModel:
+    def require(self, league: League, family: FamilyName) -> LoadedModel:
         """Return the champion now. Raises `NoChampion`."""
         model = self.get(league, family)
         if model is None:
-            raise NoChampion(f"no champion for {model_name(league, family)} yet: run `fantasy run`")
+            why = self._error((league, family)) or "run `fantasy run`"
+            raise NoChampion(f"{model_name(league, family)} has no champion that can serve: {why}")
         return model
 
-    def status(self) -> list[Status]:
-        """Every family of every league, served or not."""
-        return [self._status((league, family)) for league in LEAGUES for family in FAMILIES]
+    def status(self, league: League, family: FamilyName) -> Status:
+        """What is served for one family of a league, and what went wrong last."""
+        key = (league, family)
+        model, loaded_at = self._models.get(key, (None, None))
+        version = None if model is None else model.version
+        return Status(model_name(league, family), version, loaded_at, self._error(key))
 
     def refresh(self) -> None:
-        """Look at every alias once and swap in what moved."""
+        """Look at every alias once and swap in what moved; a failure is kept for `status`, never raised."""
         for league in LEAGUES:
             for family in FAMILIES:
-                self._attempt((league, family), self._refresh_one)
+                self._attempt((league, family))
 
-    def _attempt(self, key: Key, action: Callable[[Key], None]) -> None:
+    def _attempt(self, key: Key) -> None:
+        name = model_name(*key)
         try:
-            action(key)
-        except FantasyError as error:
-            # The old champion keeps serving; the reason is shown by /ready and /v1/models.
+            self._refresh_one(key, name)
+        except (FantasyError, OSError, RuntimeError, ValueError) as error:
+            # The watch must outlive a full disk, a lost connection or an exhausted GPU; the old champion serves.
             self._errors[key] = str(error)
-            telemetry.SWAP_FAILURES.labels(model_name(*key)).inc()
-            log.warning("champion model=%s not refreshed: %s", model_name(*key), error)
+            telemetry.REFRESH_FAILURES.labels(name).inc()
+            log.warning("champion model=%s not refreshed: %s", name, error)
         else:
             self._errors.pop(key, None)
+            self._settled.add(key)
 
-    def _refresh_one(self, key: Key) -> None:
-        version = self._registry.alias(model_name(*key), "champion")
-        self._registry_seen = True
-        current = self._models.get(key)
-        if version is None or (current is not None and current.version == version.version):
+    def _refresh_one(self, key: Key, name: str) -> None:
+        version = self._registry.alias(name, "champion")
+        current = self.get(*key)
+        served = version is None or (current is not None and current.version == version.version)
+        if version is None or served:
+            self._refused.pop(key, None)
+            telemetry.BEHIND.labels(name).set(0)
             return
-        if self._refused.get(key) == version.version:
-            raise NoChampion(f"version {version.version} was refused: {self._errors.get(key, 'see the log')}")
-        self._load(key, version)
+        telemetry.BEHIND.labels(name).set(1)
+        refusal = self._refused.get(key)
+        if refusal and refusal.version == version.version and time.monotonic() < refusal.retry_at:
+            return
+        self._try_version(key, version)
 
-    def _load(self, key: Key, version: ModelVersion) -> None:
-        workspace = Workspace(self._settings.home, key[0])
-        folder = self._registry.download(version, workspace.bundles / "serving")
+    def _try_version(self, key: Key, version: ModelVersion) -> None:
+        """Swap `version` in, or remember why it was refused."""
+        store = Workspace(self._settings.home, key[0]).bundles / "serving"
         try:
+            folder = self._registry.download(version, store)
             model = load_bundle(folder, version=version.version, device=self._settings.device)
-        except FantasyError:
-            self._refused[key] = version.version
-            raise
-        self._models[key] = model
-        self._loaded_at[key] = time.time()
+            check_fits(model, *key)
+        except (BundleError, InvalidInput) as error:
+            # The copy goes too, so that a restored artifact is fetched again.
+            shutil.rmtree(store / version.name / version.version, ignore_errors=True)
+            retry_at = time.monotonic() + self._settings.refused_retry_s
+            self._refused[key] = Refusal(version.version, str(error), retry_at)
+            telemetry.REFUSED.labels(version.name).inc()
+            log.error("champion model=%s version=%s refused: %s", version.name, version.version, error)
+            return
+        self._models[key] = (model, datetime.now(UTC))
         self._refused.pop(key, None)
-        telemetry.CHAMPION_VERSION.labels(model_name(*key)).set(float(version.version))
-        telemetry.SWAPS.labels(model_name(*key)).inc()
-        log.info("champion model=%s version=%s now serving", model_name(*key), version.version)
+        learned = datetime.combine(model.trained_through, datetime.min.time(), UTC)
+        telemetry.CHAMPION_VERSION.labels(version.name).set(float(version.version))
+        telemetry.TRAINED_THROUGH.labels(version.name).set(learned.timestamp())
+        telemetry.BEHIND.labels(version.name).set(0)
+        telemetry.SWAPS.labels(version.name).inc()
+        log.info("champion model=%s version=%s now serving on %s", version.name, version.version, model.device)
 
-    def _status(self, key: Key) -> Status:
-        model = self._models.get(key)
-        version = None if model is None else model.version
-        return Status(model_name(*key), version, self._loaded_at.get(key), self._errors.get(key))
+    def _error(self, key: Key) -> str | None:
+        refusal = self._refused.get(key)
+        refused = None if refusal is None else f"version {refusal.version} was refused: {refusal.reason}"
+        return self._errors.get(key) or refused
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             self.refresh()
             self._stop.wait(self._settings.champion_poll_s)
+
+
+def check_fits(model: LoadedModel, league: League, family: FamilyName) -> None:
+    """Return when `model` may answer for this family. Raises `BundleError` naming what does not fit."""
+    wanted = (model_name(league, family), family)
+    if (model.name, model.family) != wanted:
+        raise BundleError(
+            f"the bundle is of {model.name} ({model.family}), not {wanted[0]}: promote another version"
+        )
+    lacking = sorted(set(model.features) - set(OFFERED[family]))
+    if lacking:
+        raise BundleError(f"{model.name} wants features {lacking[:5]}, which no view offers: train it again")
+    moved = {name: v for name, v in model.view_versions.items() if VIEW_VERSIONS.get(name) != v}
+    if moved:
+        raise BundleError(
+            f"{model.name} learned from views {moved}, this code computes {dict(VIEW_VERSIONS)}: train it again"
+        )

@@ -1,32 +1,44 @@
-"""What a request may use: settings, champions, stores and the predictor, made once per process."""
+"""What a request may use: settings, champions, stores, predictor and solver, made once per process."""
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
+import torch
 from fastapi import Depends, Request
 
 from features.errors import FantasyError
 from features.stores.database import Database
 from features.stores.online import OnlineStore
+from features.stores.slates import newest_slates
 from models.registry import Registry
 from serving import telemetry
 from serving.champion import Champions
 from serving.predictor import SlatePredictor
+from serving.recorder import Recorder
 from serving.settings import ServingSettings
+
+log = logging.getLogger(__name__)
+DEPENDENCIES: Final = ("redis", "postgres", "mlflow")
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The process's long-lived parts."""
+    """The process's long-lived parts. `solver` runs the optimizer, which holds no interpreter lock."""
 
     settings: ServingSettings
     database: Database
     online: OnlineStore
     champions: Champions
     predictor: SlatePredictor
+    recorder: Recorder
+    solver: ThreadPoolExecutor
 
     @classmethod
     def open(cls, settings: ServingSettings) -> Context:
@@ -34,31 +46,48 @@ class Context:
         database = Database(settings.database_url)
         online = OnlineStore(settings.redis_url)
         champions = Champions(settings, Registry(settings, database))
-        return cls(settings, database, online, champions, SlatePredictor(champions, online))
+        return cls(
+            settings=settings,
+            database=database,
+            online=online,
+            champions=champions,
+            predictor=SlatePredictor(champions, online),
+            recorder=Recorder(database),
+            solver=ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="solver"),
+        )
 
     def start(self) -> None:
-        """Begin watching for champions."""
+        """Begin watching for champions; compile the optimizer meanwhile, so that no request waits for that."""
+        # More threads than cores share a request's small matrices badly (models.device.one_thread).
+        torch.set_num_threads(self.settings.torch_threads)
         self.champions.start()
+        self.recorder.start()
+        threading.Thread(target=_warm_optimizer, name="warm", daemon=True).start()
 
     def close(self) -> None:
         """Finish what is under way and let go of connections."""
         self.champions.stop()
         self.predictor.close()
+        self.solver.shutdown(wait=True)
+        self.recorder.close()
+        self.online.close()
         self.database.close()
 
     def problems(self) -> dict[str, str]:
         """Return what keeps this process from answering, by dependency; empty when it is ready."""
         found: dict[str, str] = {}
-        checks: dict[str, Callable[[], None]] = {"redis": self.online.ping, "postgres": self.database.ping}
+        checks: dict[str, Callable[[], object]] = {
+            "redis": self.online.ping,
+            "postgres": lambda: newest_slates(self.database, limit=0),
+        }
         for name, check in checks.items():
             try:
                 check()
             except FantasyError as error:
                 found[name] = str(error)
-        if not self.champions.registry_seen:
-            errors = {status.error for status in self.champions.status() if status.error}
-            found["mlflow"] = "; ".join(sorted(errors)) or "the registry has not been asked yet"
-        for name in ("redis", "postgres", "mlflow"):
+        if (unsettled := self.champions.problem()) is not None:
+            found["mlflow"] = unsettled
+        for name in DEPENDENCIES:
             telemetry.READY.labels(name).set(float(name not in found))
         return found
 
@@ -70,3 +99,10 @@ def get_context(request: Request) -> Context:
 
 
 ContextDep = Annotated[Context, Depends(get_context)]
+
+
+def _warm_optimizer() -> None:
+    from models.lineups.optimize import warm  # compiles: seconds at the very first start
+
+    warm()
+    log.info("optimizer compiled")

@@ -1,65 +1,229 @@
-"""Projects slates with the champion, on a thread of its own so that the event loop never waits for torch."""
+"""Projects slates with the champion now serving, on a thread of its own so that the event loop never waits.
+
+What was computed is cached in Redis under model version, view versions, data timestamp and the slate's content,
+so a swap or new data invalidates it by construction.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import polars as pl
+from fastapi.concurrency import run_in_threadpool
 
+from features.errors import InvalidInput, NotMaterialized, StoreUnavailable
+from features.slate import Slate
 from features.sources.player_names import match_players
-from features.stores.online import OnlineStore
+from features.stores.online import OnlineStamp, OnlineStore, ProjectionKey
 from features.stores.slates import StoredSlate
+from features.views import game_rows
+from features.views.entities import slate_entities
+from features.workspace import LEAGUES, League
 from models.bundle import LoadedModel
 from models.projection.slate import SlateProjections, project_slate
-from serving import telemetry
+from serving import projection_cache, telemetry
 from serving.champion import Champions
+from serving.snapshot import Snapshot, Snapshots
+
+log = logging.getLogger(__name__)
+NOBODY: Final = pl.DataFrame(
+    schema={"player_id": pl.Int32, "player_name": pl.String, "team": pl.String, "last_played": pl.Date}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """A slate's projections, the players nobody could match, and how long it took."""
+    """A slate's projections, the names nobody could match, and how long the answer took.
+
+    `question` names everything the numbers depend on: equal questions have equal numbers.
+    """
 
     stored: StoredSlate
     projections: SlateProjections
     unmatched: tuple[str, ...]
+    question: str
+    view_versions: dict[str, str]
     latency_ms: float
+
+    def prediction_id(self, site_id: str) -> UUID:
+        """The id under which this player's projection is recorded."""
+        return uuid5(NAMESPACE_URL, f"{self.question}/{site_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Winners:
+    """P(home win) of every game of a slate: home_team, away_team, home_win_probability."""
+
+    stored: StoredSlate
+    model: LoadedModel
+    games: pl.DataFrame
+    question: str
+    data_timestamp: datetime
+    warnings: tuple[str, ...]
+    latency_ms: float
+
+    def prediction_id(self, game_id: str) -> UUID:
+        """The id under which this game's probability is recorded."""
+        return uuid5(NAMESPACE_URL, f"{self.question}/{game_id}")
 
 
 class SlatePredictor:
-    """Answers projections from the online store and the champion now serving."""
+    """Answers from the online store and the champion now serving. Raises `StoreUnavailable` when Redis is down."""
 
     def __init__(self, champions: Champions, online: OnlineStore) -> None:
         self._champions = champions
         self._online = online
+        self._snapshots = Snapshots(online)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
 
     async def project(self, stored: StoredSlate) -> Projected:
-        """Project a slate as of its lock. Raises `StoreUnavailable` when Redis does not answer."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self.project_now, stored)
-
-    def project_now(self, stored: StoredSlate) -> Projected:
-        """Project on the calling thread; the model is taken once and kept to the end."""
+        """Project a slate as of its lock; the model is taken once and kept to the end."""
         started = time.perf_counter()
         model = self._champions.get(stored.league, "projection")
-        views = self._online.read_views(stored.league)
-        directory = self._online.directory(stored.league)
-        match = None if stored.slate.source == "simulated" else match_players(stored.slate, directory)
-        slate = match.slate if match is not None else stored.slate
-        projections = project_slate(slate, model, views, directory)
-        unmatched = tuple(player.name for player in match.unmatched) if match is not None else ()
-        self._count(projections.frame, model)
-        latency_ms = 1000 * (time.perf_counter() - started)
-        return Projected(StoredSlate(stored.league, slate), projections, unmatched, latency_ms)
+        found = await run_in_threadpool(self._cached, stored, model)
+        if found is None:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._thread, self._compute, stored, model)
+        return replace(found, latency_ms=1000 * (time.perf_counter() - started))
+
+    async def winners(self, stored: StoredSlate) -> Winners:
+        """P(home win) of a slate's games as of its lock. Raises `NoChampion`, `NotMaterialized`, `InvalidInput`."""
+        started = time.perf_counter()
+        if stored.slate.sport != "nba":
+            raise InvalidInput(f"slate {stored.slate.slate_id}: sport {stored.slate.sport!r} has no such model")
+        model = self._champions.require(stored.league, "win_probability")
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._thread, self._winners, stored, model)
+        return replace(found, latency_ms=1000 * (time.perf_counter() - started))
+
+    def league_of(self, slate: Slate) -> League:
+        """The league that knows most of the slate's players; the real one when none knows any."""
+        known = {league: self._known_players(league, slate) for league in LEAGUES}
+        return max(LEAGUES, key=lambda league: known[league])
 
     def close(self) -> None:
         """Finish what is under way and stop the thread."""
         self._thread.shutdown(wait=True)
 
-    @staticmethod
-    def _count(frame: pl.DataFrame, model: LoadedModel | None) -> None:
-        name = "none" if model is None else model.name
-        for basis, rows in frame.group_by("basis").len().iter_rows():
-            telemetry.PROJECTED.labels(name, basis).inc(rows)
+    def _cached(self, stored: StoredSlate, model: LoadedModel | None) -> Projected | None:
+        """What the cache holds for the question; None too when there is nothing to ask it."""
+        stamp = self._snapshots.stamp(stored.league)
+        if stamp is None or model is None:
+            return None
+        key = _key(stored, model, stamp)
+        payload = self._online.cached_projection(key)
+        telemetry.CACHE.labels("miss" if payload is None else "hit").inc()
+        if payload is None:
+            return None
+        projections, unmatched = projection_cache.decode(payload)
+        return Projected(stored, projections, unmatched, str(key), stamp.view_versions, 0.0)
+
+    def _compute(self, stored: StoredSlate, model: LoadedModel | None) -> Projected:
+        try:
+            snapshot = self._snapshots.get(stored.league)
+        except NotMaterialized as error:
+            return _without_features(stored, str(error))
+        if model is None:
+            return _projected(stored, None, snapshot)
+        key = _key(stored, model, snapshot.stamp)
+        waiting = self._online.cached_projection(key)
+        if waiting is not None:  # computed while this request stood in line
+            projections, unmatched = projection_cache.decode(waiting)
+            return Projected(stored, projections, unmatched, str(key), snapshot.stamp.view_versions, 0.0)
+        with telemetry.INFERENCE.labels("projection").time():
+            found = _projected(stored, model, snapshot)
+        try:
+            self._online.cache_projection(key, projection_cache.encode(found.projections, found.unmatched))
+        except StoreUnavailable as error:
+            log.warning("slate=%s not cached: %s", stored.slate.slate_id, error)
+        return found
+
+    def _winners(self, stored: StoredSlate, model: LoadedModel) -> Winners:
+        snapshot = self._snapshots.get(stored.league)
+        _, games = slate_entities(stored.slate)
+        with telemetry.INFERENCE.labels("win_probability").time():
+            rows = model.predict(game_rows(games, snapshot.views))
+        known = set(snapshot.views["team_strength"]["team"].to_list())
+        strangers = sorted({*games["home_team"], *games["away_team"]} - known)
+        warnings = [f"nothing is known of teams {', '.join(strangers)}"] if strangers else []
+        return Winners(
+            stored=stored,
+            model=model,
+            games=rows.select("game_id", "home_team", "away_team", "home_win_probability"),
+            question=str(_key(stored, model, snapshot.stamp)),
+            data_timestamp=snapshot.stamp.data_timestamp,
+            warnings=(*warnings, *_lies_before(stored.slate, snapshot.stamp)),
+            latency_ms=0.0,
+        )
+
+    def _known_players(self, league: League, slate: Slate) -> int:
+        try:
+            directory = self._snapshots.get(league).directory
+        except NotMaterialized:
+            return 0
+        matched = match_players(slate, directory).slate
+        return sum(player.player_id is not None for player in matched.players)
+
+
+def _projected(stored: StoredSlate, model: LoadedModel | None, snapshot: Snapshot) -> Projected:
+    slate, unmatched = stored.slate, ()
+    if slate.source != "simulated":
+        report = match_players(slate, snapshot.directory)
+        slate, unmatched = report.slate, tuple(player.name for player in report.unmatched)
+    projections = project_slate(slate, model, snapshot.views, snapshot.directory)
+    warnings = (*projections.warnings, *_lies_before(slate, snapshot.stamp))
+    name = "none" if model is None else model.name
+    for basis, rows in projections.frame.group_by("basis").len().iter_rows():
+        telemetry.PROJECTED.labels(name, basis).inc(rows)
+    return Projected(
+        StoredSlate(stored.league, slate),
+        replace(projections, warnings=warnings),
+        unmatched,
+        str(_key(stored, model, snapshot.stamp)),
+        snapshot.stamp.view_versions,
+        0.0,
+    )
+
+
+def _without_features(stored: StoredSlate, why: str) -> Projected:
+    """The file's own averages, for the time before the first run."""
+    projections = project_slate(stored.slate, None, {}, NOBODY)
+    warnings = (f"projections are the file's own average points: {why}",)
+    telemetry.PROJECTED.labels("none", "file_average").inc(projections.frame.height)
+    question = f"{stored.league}:file_average:{_content(stored.slate, '')}"
+    return Projected(stored, replace(projections, warnings=warnings), (), question, {}, 0.0)
+
+
+def _lies_before(slate: Slate, stamp: OnlineStamp) -> list[str]:
+    """Online features know only each player's newest game, so a slate of the past finds them in its future."""
+    if slate.lock is None or slate.lock >= stamp.data_timestamp:
+        return []
+    newest = f"{stamp.data_timestamp:%Y-%m-%d %H:%M} UTC"
+    return [
+        f"the slate locked at {slate.lock:%Y-%m-%d %H:%M} UTC, before the newest data ({newest}): players and teams "
+        "who have played since are not known as they were at that lock. `fantasy lineups` looks back for past slates"
+    ]
+
+
+def _key(stored: StoredSlate, model: LoadedModel | None, stamp: OnlineStamp) -> ProjectionKey:
+    return ProjectionKey(
+        league=stored.league,
+        model_name="file_average" if model is None else model.name,
+        model_version="none" if model is None else model.version,
+        slate_id=f"{stored.slate.slate_id}@{_content(stored.slate, stamp.generation)}",
+        data_timestamp=stamp.data_timestamp,
+        view_versions=stamp.view_versions,
+    )
+
+
+def _content(slate: Slate, generation: str) -> str:
+    """Digest of all that a slate holds, since injury marks change under the same slate id."""
+    return hashlib.sha256(f"{generation}|{slate!r}".encode()).hexdigest()[:16]

@@ -11,6 +11,10 @@ class ServingSettings(ModelSettings):
     """Model settings plus where to listen and how often to look for a new champion."""
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
-    port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
-    champion_poll_s: float = Field(default=2.0, gt=0, le=10, description="seconds between looks at the alias")
-    upload_limit_bytes: int = Field(default=20_000_000, gt=0, description="largest salary file accepted")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    champion_poll_s: float = Field(default=2.0, gt=0, le=5, description="seconds between looks at the aliases")
+    refused_retry_s: float = Field(
+        default=60.0, gt=0, description="seconds before a refused bundle is tried again"
+    )
+    torch_threads: int = Field(default=1, ge=1, description="CPU threads one inference may use")
+    upload_limit_bytes: int = Field(default=10_000_000, gt=0, description="longest request body read")

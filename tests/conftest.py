@@ -24,4 +24,5 @@ def fantasy_data() -> Path:
         pytest.skip(f"no recorded seasons at {folder}; set FANTASY_DATA")
     return folder
 
-pytest_plugins = ["tests.fixtures.bundles", "tests.fixtures.services"]
+
+pytest_plugins = ["tests.fixtures.bundles", "tests.fixtures.services", "tests.fixtures.schedules"]

@@ -4,7 +4,7 @@ A view holds one row per entity after each of its games, that game included, wit
 `known_time`. Leak safety comes from `features.as_of`: a row is joined only when both are at or before `as_of`.
 """
 
-from features.views.announced import ANNOUNCED_FEATURES
+from features.views.announced import ANNOUNCED_FEATURES, GAME_ANNOUNCED_FEATURES
 from features.views.assemble import (
     GAME_FEATURES,
     PLAYER_FEATURES,
@@ -15,6 +15,7 @@ from features.views.catalog import VIEW_KEYS, VIEW_VERSIONS, Views, compute_view
 
 __all__ = [
     "ANNOUNCED_FEATURES",
+    "GAME_ANNOUNCED_FEATURES",
     "GAME_FEATURES",
     "PLAYER_FEATURES",
     "VIEW_KEYS",

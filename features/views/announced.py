@@ -25,6 +25,11 @@ _SHARES: Final = ("dk_share_listed", "min_share_listed")
 ANNOUNCED_FEATURES: Final[tuple[str, ...]] = (
     "announced_starter", "starter_change", "min_in_role", "dk_in_role", *_OF_SIDE, "opp_vacated_points", *_SHARES,
 )  # fmt: skip
+#: Strength of the players listed for each side of a game, home minus away.
+_STRENGTHS: Final = (
+    "vacated_points", "vacated_minutes", "returning_minutes", "listed_plus_minus", "listed_rate", "listed_top3",
+)  # fmt: skip
+GAME_ANNOUNCED_FEATURES: Final[tuple[str, ...]] = tuple(f"{name}_difference" for name in _STRENGTHS)
 _SIDE: Final = ["game_id", "team", "as_of"]
 #: Minutes a team shares out in regulation.
 TEAM_MIN: Final = 240
@@ -43,6 +48,29 @@ def announced(rows: pl.DataFrame, rotation: pl.DataFrame) -> pl.DataFrame:
         )
     )
     return out.with_columns(*_role())
+
+
+def listed_strength(games: pl.DataFrame, players: pl.DataFrame | None) -> pl.DataFrame:
+    """Add GAME_ANNOUNCED_FEATURES to game rows from `player_rows` of the same games; null without them.
+
+    Only regulars count here too: in backtests, who of the deep reserves appeared tells how the game went.
+    """
+    if players is None:
+        return games.with_columns(pl.lit(None, pl.Float32).alias(name) for name in GAME_ANNOUNCED_FEATURES)
+    regulars = players.filter(pl.col("min_ewm5") >= LEAST_REGULAR_MIN).sort(*_SIDE, "player_id")
+    minutes = pl.col("min_share_listed")
+    sides = regulars.group_by("game_id", "team", maintain_order=True).agg(
+        *(pl.col(name).first() for name in ("vacated_points", "vacated_minutes", "returning_minutes")),
+        ((pl.col("plus_minus_ewm20").fill_null(0) * minutes).sum() / minutes.sum()).alias("listed_plus_minus"),
+        ((pl.col("dk_per_min40") * minutes).sum() / minutes.sum()).alias("listed_rate"),
+        pl.col("dk_expected").top_k(3).sum().alias("listed_top3"),
+    )
+    for side in ("home", "away"):
+        named = sides.rename({"team": f"{side}_team", **{name: f"{side}_{name}" for name in _STRENGTHS}})
+        games = games.join(named, on=["game_id", f"{side}_team"], how="left", maintain_order="left")
+    return games.with_columns(
+        (pl.col(f"home_{name}") - pl.col(f"away_{name}")).alias(f"{name}_difference") for name in _STRENGTHS
+    )
 
 
 def _sides(rows: pl.DataFrame, rotation: pl.DataFrame) -> pl.DataFrame:

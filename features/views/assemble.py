@@ -13,7 +13,7 @@ import polars as pl
 from features.as_of import as_of_join
 from features.errors import SchemaError
 from features.views import matchup, minutes, player_form, team_strength
-from features.views.announced import ANNOUNCED_FEATURES, announced
+from features.views.announced import ANNOUNCED_FEATURES, GAME_ANNOUNCED_FEATURES, announced, listed_strength
 from features.views.team_strength import POWER_HOME_EDGE, expected_home_win
 
 #: Days beyond which an absence tells nothing more.
@@ -53,10 +53,10 @@ GAME_FEATURES: Final[tuple[str, ...]] = (
     "elo_home_win", "expected_margin", "expected_pace", "playoffs",
     *(f"{name}_difference" for name in _GAME_DIFFERENCES),
     *(f"{side}_{name}" for side in ("home", "away") for name in ("back_to_back", "third_in_four")),
-    "efficiency_margin", "venue_margin", "season_progress",
+    "efficiency_margin", "venue_margin", "season_progress", *GAME_ANNOUNCED_FEATURES,
 )  # fmt: skip
 #: These belong to the season they were measured in, and are unknown when the entity's season is another.
-_SEASONAL: Final = ("dk_season", "fd_season", "yh_season", "min_season", "games_season", "starter_season")
+_SEASONAL: Final = ("dk_season", "fd_season", "min_season", "games_season", "starter_season")
 _TEAM_SEASONAL: Final = ("win_share_season", "margin_season", "games_season")
 
 
@@ -79,9 +79,13 @@ def player_rows(entities: pl.DataFrame, views: Mapping[str, pl.DataFrame]) -> pl
     return pl.concat([entities, _features(rows, PLAYER_FEATURES)], how="horizontal")
 
 
-def game_rows(entities: pl.DataFrame, views: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def game_rows(
+    entities: pl.DataFrame, views: Mapping[str, pl.DataFrame], players: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Add GAME_FEATURES (Float32, null where unknown) to game entities, 1:1 and in order.
 
+    `players` are `player_rows` of the same games; without them GAME_ANNOUNCED_FEATURES, which say how strong the
+    players listed for each side are, stay null.
     Raises `SchemaError` when a view or an entity column is missing.
     """
     _check_views(views)
@@ -100,6 +104,7 @@ def game_rows(entities: pl.DataFrame, views: Mapping[str, pl.DataFrame]) -> pl.D
         (home("home_margin15") - away("away_margin15")).alias("venue_margin"),
         ((home("games_season") + away("games_season")) / 2).alias("season_progress"),
     )
+    rows = listed_strength(rows, players)
     return pl.concat([entities, _features(rows, GAME_FEATURES)], how="horizontal")
 
 

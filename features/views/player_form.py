@@ -13,7 +13,8 @@ NAME: Final = "player_form"
 NUMBER: Final = 1
 KEYS: Final = ("player_id",)
 
-POINTS: Final = ("dk", "fd", "yh")
+#: Yahoo weighs a line as FanDuel does (features.scoring), so its points would be columns twice over.
+POINTS: Final = ("dk", "fd")
 STATS: Final = ("pts", "reb", "ast", "stl", "blk", "tov", "fg3m", "fga", "fta", "pf")
 #: Half-lives in games: hot hand, form, level, ability.
 FORM_HALF_LIVES: Final = (2, 5, 12, 30)
@@ -23,7 +24,7 @@ RATE_HALF_LIVES: Final = (10, 40)
 LN2: Final = log(2)
 #: League means per minute 2015-20 towards which a rate leans by this many minutes, so that one basket in a
 #: player's only minute is no talent.
-LEAGUE_RATES: Final = {"dk": 0.9, "fd": 0.89, "yh": 0.86, "use": 0.44, "usage": 0.19}
+LEAGUE_RATES: Final = {"dk": 0.926, "fd": 0.913, "use": 0.458, "usage": 0.2}
 LEANING_MIN: Final = 30.0
 #: Weight of blocks, assists and threes beside a rebound when telling bigs from guards.
 BLOCK_WEIGHT: Final = 2.0
@@ -34,7 +35,7 @@ FEATURES: Final[tuple[str, ...]] = (
     *(f"{stat}_ewm{h}" for stat in STATS for h in STAT_HALF_LIVES),
     *(f"{stat}_per_min{h}" for stat in (*POINTS, "use") for h in RATE_HALF_LIVES),
     "usage_ewm10", "usage_ewm40", "dk_share10", "dk_std10", "dk_best20", "plus_minus_ewm20",
-    "big_role", "dk_season", "fd_season", "yh_season", "dk_prior_season", "dk_career", "dk_career_per_min",
+    "big_role", "dk_season", "fd_season", "dk_prior_season", "dk_career", "dk_career_per_min",
     "dk_last",
 )  # fmt: skip
 

@@ -56,6 +56,11 @@ class ExactSearch:
             self._room = 1  # one lineup needs far fewer steps than the last of many
         return self._milp(portfolio, wanted)
 
+    @property
+    def fallback(self) -> bool:
+        """Whether HiGHS has taken over."""
+        return self._milp is not None
+
     def _k_best(self, portfolio: Portfolio, room: int) -> list[Solved] | None:
         from models.lineups import search
         from models.lineups.arrays import Limits, Players

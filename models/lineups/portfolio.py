@@ -96,10 +96,11 @@ def check_exposures(pool: Pool, rules: LineupRules) -> None:
     short = np.flatnonzero(supply < demand)
     if len(short):
         wanted = int(slots[short[0]])
-        names = " ".join(name for s, name in enumerate(pool.slots) if wanted >> s & 1)
+        where = "roster slots " + " ".join(name for s, name in enumerate(pool.slots) if wanted >> s & 1)
         cap = f"max exposure {rules.max_exposure:.0%} ({allowed_count(rules.max_exposure, rules.n)} of {rules.n})"
+        asked = f"{rules.n} lineups"
         raise Infeasible(
-            f"{cap} cannot be met: {rules.n} lineups need {int(demand[short[0]])} appearances in {names}, the "
-            f"players may make {int(supply[short[0]])}. Raise the exposure, add players or ask for fewer lineups",
-            (cap, f"{rules.n} lineups", f"roster slots {names}"),
+            f"{cap} cannot be met: {asked} need {int(demand[short[0]])} appearances in {where}, the players may make "
+            f"{int(supply[short[0]])}. Raise the exposure, add players or ask for fewer lineups",
+            (cap, asked, where),
         )

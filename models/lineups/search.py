@@ -124,10 +124,9 @@ def admissible(
             return False
     in_team, in_game = counts.team[players.team[i]], counts.game[players.game[i]]
     open_slots = len(order) - k - 1
-    return (
-        in_team < limits.per_team
-        and counts.spread[0] + (in_team == 0) + open_slots >= limits.teams
-        and counts.spread[1] + (in_game == 0) + open_slots >= limits.games
+    teams, games = counts.spread[0] + (in_team == 0), counts.spread[1] + (in_game == 0)
+    return bool(
+        in_team < limits.per_team and teams + open_slots >= limits.teams and games + open_slots >= limits.games
     )
 
 
@@ -208,10 +207,11 @@ def empty_counts(players: Players, earlier: Ints, min_unique: int) -> Counts:
     start = np.zeros(len(players.mask) + 1, np.int64)
     member = np.zeros(lineups * size if min_unique > 1 else 0, np.int64)
     if min_unique > 1:
-        for i in earlier.flat:
-            start[i + 1] += 1
-        for i in range(len(players.mask)):
-            start[i + 1] += start[i]
+        for players_then in earlier:
+            for i in players_then:
+                start[i + 1] += 1
+        for at_player in range(len(players.mask)):
+            start[at_player + 1] += start[at_player]
         at = start.copy()
         for row in range(lineups):
             for i in earlier[row]:

@@ -10,7 +10,9 @@ import polars as pl
 from models.projection.slate import SlateProjections
 
 
-def use_own_numbers(projections: SlateProjections, numbers: Mapping[str, float], *, source: str) -> SlateProjections:
+def use_own_numbers(
+    projections: SlateProjections, numbers: Mapping[str, float], *, source: str
+) -> SlateProjections:
     """Return `projections` with `numbers` (site id -> fantasy points) as means; who is not named gets 0.
 
     The interval keeps its width and moves with the mean. `source` names the file, or `salaries` for the salary

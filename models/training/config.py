@@ -31,7 +31,7 @@ class Optimisation:
 
 @dataclass(frozen=True, slots=True)
 class TrainingParams:
-    """The `train` section for one family: slices in game dates, network size, optimisation."""
+    """The `train` section for one family: slices in game dates (a family may set its own), size, optimisation."""
 
     holdout_days: int
     calibration_days: int
@@ -46,6 +46,7 @@ class TrainingParams:
         if missing:
             raise TrainingError(f"params.yaml: train lacks {missing}; compare with the file in the repository")
         own = dict(section[family])
+        days = {key: int(own.pop(key, section[key])) for key in ("holdout_days", "calibration_days")}
         size = {key: own.pop(key) for key in SIZE_KEYS if key in own}
         known = {field.name for field in fields(Optimisation)}
         unknown = sorted(set(own) - known)
@@ -57,4 +58,4 @@ class TrainingParams:
                 raise TrainingError(
                     f"params.yaml: train.{family}.{key} is {getattr(optimisation, key)}; use 1 or more"
                 )
-        return cls(int(section["holdout_days"]), int(section["calibration_days"]), size, optimisation)
+        return cls(**days, size=size, optimisation=optimisation)

@@ -74,10 +74,12 @@ class SliceData(pl.LightningDataModule):
         """Whole shuffled batches; a last short batch is left out, another one each epoch."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         batches = EpochBatches(len(self.fit_rows), self.batch_size, self.seed, rank=rank, world_size=world)
-        return DataLoader(self.fit_rows, sampler=batches, batch_size=None)
+        # Without a generator of its own every new iterator draws from the global one, at another moment after a
+        # resume than without, and dropout would no longer repeat.
+        return DataLoader(self.fit_rows, sampler=batches, batch_size=None, generator=torch.Generator())
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """The calibration slice in order."""
         rows = torch.arange(len(self.calibration_rows))
         parts = [rows[start : start + VALIDATION_ROWS] for start in range(0, len(rows), VALIDATION_ROWS)]
-        return DataLoader(self.calibration_rows, sampler=parts, batch_size=None)
+        return DataLoader(self.calibration_rows, sampler=parts, batch_size=None, generator=torch.Generator())

@@ -47,7 +47,7 @@ MID_SEASON: Final = (1, 15)
 ASKED_AT: Final = "pregame"
 SITE: Final = "draftkings"
 FAMILIES: Final = ("win_probability", "projection")
-#: Seasons a projection network is fitted on, the newest; older ones change nothing measurable but the time.
+#: Seasons a projection network is fitted on, the newest: a bound on the time, not a tuned choice.
 PROJECTION_SEASONS: Final = 5
 #: What is hidden from the rows for the figures beside the main one.
 HIDDEN: Final[dict[str, tuple[str, ...]]] = {

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from features.slate import Slate
 from serving.predictor import Projected
 
+#: Also keeps out what PostgreSQL text cannot hold.
+SLATE_ID = r"^[A-Za-z0-9._:@-]{1,200}$"
+SlateId = Annotated[str, Query(pattern=SLATE_ID, description="id from GET /v1/slates")]
+
 
 class ModelRef(BaseModel):
-    """The model that answered."""
+    """The model that answered; `file_average` without a version when none could."""
 
     name: str
     version: str
@@ -25,7 +31,7 @@ class Answer(BaseModel):
 
     model: ModelRef
     data_timestamp: datetime | None
-    source: str
+    source: str = Field(description="league: nba, or simulated (made up, not real games)")
     tier: str = "regional"
     fallback: bool
     warnings: list[str]
@@ -33,9 +39,13 @@ class Answer(BaseModel):
 
 
 class PlayerProjection(BaseModel):
-    """A player's projection in fantasy points of the slate's site, with its 80 % interval (q10 to q90)."""
+    """A player's projection in fantasy points of the slate's site, with its 80 % interval (q10 to q90).
 
-    id: str
+    The chance of not playing (0 points) is in all of them. `basis` is champion, file_average or out.
+    """
+
+    id: str = Field(description="the site's id")
+    prediction_id: UUID
     name: str
     team: str
     positions: list[str]
@@ -67,7 +77,10 @@ def source_fields(projected: Projected) -> dict[str, Any]:
 def player_projections(projected: Projected) -> list[PlayerProjection]:
     """Return every player of the slate, best projection first."""
     rows = projected.projections.frame.sort("mean", descending=True, maintain_order=True).to_dicts()
-    return [PlayerProjection(id=row["site_id"], **_known(row)) for row in rows]
+    return [
+        PlayerProjection(id=row["site_id"], prediction_id=projected.prediction_id(row["site_id"]), **_known(row))
+        for row in rows
+    ]
 
 
 def player_named(slate: Slate, who: str) -> list[str]:
@@ -77,4 +90,4 @@ def player_named(slate: Slate, who: str) -> list[str]:
 
 
 def _known(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in PlayerProjection.model_fields if name != "id"}
+    return {name: row[name] for name in PlayerProjection.model_fields if name in row}

@@ -2,112 +2,168 @@
 
 from __future__ import annotations
 
-import tempfile
+import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
-from features.contests import load_contest
+from features.contests import Contest, load_contest
+from features.errors import InvalidInput
 from features.slate import Slate
-from features.sources.upload import write_upload
+from features.sources.upload import upload_text
 from features.stores.lineups import load_lineups, save_lineups
 from features.stores.slates import load_slate
-from models.lineups.draft import draft
+from models.lineups.draft import candidates, draft
 from models.lineups.problem import LineupResult, LineupRules, lineup_from_json
 from serving import telemetry
 from serving.context import Context, ContextDep
 from serving.predictor import Projected
-from serving.routes.answers import Answer, source_fields
+from serving.problem import READS, WRITES
+from serving.routes.answers import SLATE_ID, Answer, source_fields
+from serving.routes.projections import project
 
 router = APIRouter(prefix="/v1", tags=["lineups"])
+Ids = Annotated[list[str], Field(max_length=1000)]
 
 
 class LineupRequest(BaseModel):
     """The player's rules on top of the contest's. Ids are the site's (`id` in projections)."""
 
-    slate_id: str
+    slate_id: str = Field(pattern=SLATE_ID, description="id from GET /v1/slates")
     n: int = Field(default=1, ge=1, le=150)
-    locked: list[str] = []
-    excluded: list[str] = []
-    max_exposure: float = Field(default=1.0, gt=0, le=1)
-    min_salary: int = Field(default=0, ge=0)
-    min_unique: int = Field(default=1, ge=1)
+    locked: Ids = []
+    excluded: Ids = []
+    max_exposure: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
+    min_salary: int = Field(default=0, ge=0, le=1_000_000)
+    min_unique: int = Field(default=1, ge=1, le=20, description="players in which any two lineups differ")
 
-    def rules(self) -> LineupRules:
-        """Return the rules as the optimizer takes them."""
-        return LineupRules(
-            n=self.n,
-            locked=frozenset(self.locked),
-            excluded=frozenset(self.excluded),
-            max_exposure=self.max_exposure,
-            min_salary_usd=self.min_salary,
-            min_unique=self.min_unique,
-        )
+
+class RosterPlayer(BaseModel):
+    """A player in his roster slot, with his projection and its 80 % interval."""
+
+    id: str
+    name: str
+    slot: str
+    team: str
+    salary: int
+    projection: float
+    q10: float
+    q90: float
+
+
+class LineupAnswer(BaseModel):
+    """A legal lineup. No lineup that was still allowed projects above `bound`; `gap` 0 means proven optimal."""
+
+    players: list[RosterPlayer]
+    salary: int
+    projection: float
+    bound: float
+    gap: float
 
 
 class Lineups(Answer):
-    """Lineups best first, each with a proven bound; `id` names them for download."""
+    """Lineups best first; `id` names them for download."""
 
     id: UUID
     slate_id: str
-    lineups: list[dict[str, Any]]
+    lineups: list[LineupAnswer]
     solve_ms: float
 
 
-@router.post("/lineups")
+@router.post("/lineups", responses=WRITES)
 async def build_lineups(context: ContextDep, wanted: LineupRequest) -> Lineups:
     """Build the best legal lineups of a slate; 422 names the rules that clash when there is none."""
-    stored = await run_in_threadpool(load_slate, context.database, wanted.slate_id)
-    projected = await context.predictor.project(stored)
-    return await run_in_threadpool(_build, context, projected, wanted)
-
-
-@router.get("/lineups/{request_id}/upload.csv", response_class=Response)
-def download_lineups(context: ContextDep, request_id: UUID) -> Response:
-    """Return the upload file of lineups built before."""
-    slate_id, rows = load_lineups(context.database, request_id)
-    slate = load_slate(context.database, slate_id).slate
+    projected = await project(context, wanted.slate_id)
+    slate = projected.stored.slate
     contest = load_contest(slate.site, slate.sport, slate.mode)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "upload.csv"
-        write_upload(path, [lineup_from_json(row) for row in rows], slate, contest)
-        content = path.read_bytes()
-    name = f"{slate.site}-{slate.sport}-{len(rows)}-lineups.csv"
-    return Response(
-        content, media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
-
-
-def _build(context: Context, projected: Projected, wanted: LineupRequest) -> Lineups:
-    slate: Slate = projected.stored.slate
-    contest = load_contest(slate.site, slate.sport, slate.mode)
-    result = draft(slate, projected.projections, contest, wanted.rules())
+    rules = _rules(projected, contest, wanted)
+    loop = asyncio.get_running_loop()
+    result = await loop.run_in_executor(context.solver, draft, slate, projected.projections, contest, rules)
     telemetry.LINEUPS.labels(slate.site).inc(len(result.lineups))
     telemetry.SOLVE.labels(slate.site).observe(result.solve_ms / 1000)
-    request_id = _record(context, projected, wanted, result)
+    request_id = await run_in_threadpool(_record, context, projected, wanted, result)
     fields = source_fields(projected)
     fields["warnings"] = [*fields["warnings"], *result.warnings]
     return Lineups(
         id=request_id,
         slate_id=slate.slate_id,
-        lineups=[lineup.as_json() for lineup in result.lineups],
+        lineups=_answers(result, projected),
         solve_ms=round(result.solve_ms, 3),
         **fields,
     )
 
 
+@router.get(
+    "/lineups/{request_id}/upload.csv",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}, "description": "the file the site's upload accepts"}, **READS},
+)
+def download_lineups(context: ContextDep, request_id: UUID) -> Response:
+    """Return the upload file of lineups built before."""
+    slate_id, rows = load_lineups(context.database, request_id)
+    slate = load_slate(context.database, slate_id).slate
+    contest = load_contest(slate.site, slate.sport, slate.mode)
+    content = upload_text([lineup_from_json(row) for row in rows], slate, contest)
+    name = f"{slate.site}-{slate.sport}-{len(rows)}-lineups.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content.encode(), media_type="text/csv", headers=headers)
+
+
+def _rules(projected: Projected, contest: Contest, wanted: LineupRequest) -> LineupRules:
+    """The rules as the optimizer takes them: who cannot be picked anyway needs no excluding.
+
+    Raises `InvalidInput` for an id that is not on the slate, or a lock on a player who cannot be picked.
+    """
+    slate = projected.stored.slate
+    names = {player.site_id: player.name for player in slate.players}
+    for field, ids in (("locked", wanted.locked), ("excluded", wanted.excluded)):
+        unknown = [site_id for site_id in ids if site_id not in names]
+        if unknown:
+            raise InvalidInput(
+                f"{field} {unknown[0]!r} is not on slate {slate.slate_id}; use ids of GET /v1/projections"
+            )
+    pool = {candidate.id for candidate in candidates(slate, projected.projections.frame, contest)}
+    for site_id in wanted.locked:
+        if site_id not in pool:
+            raise InvalidInput(
+                f"locked {site_id!r} ({names[site_id]}) is ruled out, projects 0 points or has no position of "
+                f"{contest.name}; unlock him"
+            )
+    return LineupRules(
+        n=wanted.n,
+        locked=frozenset(wanted.locked),
+        excluded=frozenset(wanted.excluded) & pool,
+        max_exposure=wanted.max_exposure,
+        min_salary_usd=wanted.min_salary,
+        min_unique=wanted.min_unique,
+    )
+
+
+def _answers(result: LineupResult, projected: Projected) -> list[LineupAnswer]:
+    known = {row["site_id"]: row for row in projected.projections.frame.to_dicts()}
+    found = []
+    for lineup in result.lineups:
+        body = lineup.as_json()
+        for player in body["players"]:
+            row = known[player["id"]]
+            player |= {"q10": round(row["q10"], 4), "q90": round(row["q90"], 4)}
+        found.append(LineupAnswer(**body))
+    return found
+
+
 def _record(context: Context, projected: Projected, wanted: LineupRequest, result: LineupResult) -> UUID:
     request_id = uuid4()
+    slate: Slate = projected.stored.slate
+    bodies: list[dict[str, Any]] = [lineup.as_json() for lineup in result.lineups]
     save_lineups(
         context.database,
         request_id,
-        projected.stored.slate,
-        [lineup.as_json() for lineup in result.lineups],
+        slate,
+        bodies,
         model=(projected.projections.model_name, projected.projections.model_version),
         rules=wanted.model_dump(mode="json"),
         built_at=datetime.now(UTC),

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import date, datetime
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from features.workspace import LEAGUES
-from models.champion import model_name
-from serving.champion import FAMILIES
-from serving.context import ContextDep
+from features.workspace import LEAGUES, League
+from serving.champion import FAMILIES, FamilyName, Status
+from serving.context import Context, ContextDep
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
 
 class ServedModel(BaseModel):
-    """A registered model: the champion version being served, or why there is none."""
+    """A registered model: the champion version being served, and what went wrong last (`error`), if anything."""
 
     name: str
     league: str
@@ -25,6 +25,7 @@ class ServedModel(BaseModel):
     loaded_at: datetime | None
     trained_through: date | None
     view_versions: dict[str, str]
+    device: str | None
     error: str | None
 
 
@@ -37,22 +38,27 @@ class ServedModels(BaseModel):
 @router.get("/models")
 def served_models(context: ContextDep) -> ServedModels:
     """List the champions being served."""
-    status = {entry.name: entry for entry in context.champions.status()}
     found: list[ServedModel] = []
+    for league, family, status in every_status(context):
+        model = context.champions.get(league, family)
+        found.append(
+            ServedModel(
+                name=status.name,
+                league=league,
+                family=family,
+                version=status.version,
+                loaded_at=status.loaded_at,
+                trained_through=None if model is None else model.trained_through,
+                view_versions={} if model is None else dict(model.view_versions),
+                device=None if model is None else str(model.device),
+                error=status.error,
+            )
+        )
+    return ServedModels(models=found)
+
+
+def every_status(context: Context) -> Iterator[tuple[League, FamilyName, Status]]:
+    """Yield every family of every league with its status."""
     for league in LEAGUES:
         for family in FAMILIES:
-            entry = status[model_name(league, family)]
-            model = context.champions.get(league, family)
-            found.append(
-                ServedModel(
-                    name=entry.name,
-                    league=league,
-                    family=family,
-                    version=entry.version,
-                    loaded_at=None if entry.loaded_at is None else datetime.fromtimestamp(entry.loaded_at, UTC),
-                    trained_through=None if model is None else model.trained_through,
-                    view_versions={} if model is None else dict(model.view_versions),
-                    error=entry.error,
-                )
-            )
-    return ServedModels(models=found)
+            yield league, family, context.champions.status(league, family)

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime
+from uuid import UUID
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from features.slate import Slate
 from features.stores.slates import load_slate
-from features.views import game_rows
-from features.views.entities import slate_entities
 from models.selective import GATE
-from serving.context import Context, ContextDep
-from serving.routes.answers import ModelRef
+from serving.context import ContextDep
+from serving.predictor import Winners
+from serving.problem import WRITES
+from serving.routes.answers import SLATE_ID, Answer, ModelRef
 
-router = APIRouter(prefix="/v1", tags=["predictions"])
+router = APIRouter(prefix="/v1", tags=["predictions"], responses=WRITES)
 
 
 class MacroQuestion(BaseModel):
     """Ask who wins each game of a slate."""
 
-    slate_id: str
+    slate_id: str = Field(pattern=SLATE_ID, description="id from GET /v1/slates")
 
 
 class GamePrediction(BaseModel):
-    """P(home win), and the answer unless the claimed probability is below the gate (`abstained`).
+    """P(home win), and the winner unless the claimed probability is below the gate (`abstained`).
 
     When it abstains, `fallback_winner` is the home side: the base rate's answer.
     """
 
+    prediction_id: UUID
     home_team: str
     away_team: str
     home_win_probability: float
@@ -41,17 +40,12 @@ class GamePrediction(BaseModel):
     fallback_winner: str | None
 
 
-class MacroAnswer(BaseModel):
-    """Predictions of a slate's games."""
+class MacroAnswer(Answer):
+    """Predictions of a slate's games; `fallback` when every one of them abstains."""
 
     slate_id: str
     horizon: str = "macro"
     gate: float
-    model: ModelRef
-    data_timestamp: datetime | None
-    source: str
-    tier: str = "regional"
-    fallback: bool
     games: list[GamePrediction]
 
 
@@ -59,33 +53,30 @@ class MacroAnswer(BaseModel):
 async def predict_macro(context: ContextDep, question: MacroQuestion) -> MacroAnswer:
     """Predict the winner of every game of a slate as of its lock."""
     stored = await run_in_threadpool(load_slate, context.database, question.slate_id)
-    return await asyncio.to_thread(_predict, context, stored.slate, stored.league)
-
-
-def _predict(context: Context, slate: Slate, league: str) -> MacroAnswer:
-    known = "simulated" if league == "simulated" else "nba"
-    model = context.champions.require(known, "win_probability")  # type: ignore[arg-type]
-    views = context.online.read_views(known)
-    _, games = slate_entities(slate)
-    rows = model.predict(game_rows(games, views))
-    predictions = [
-        _answer(row["home_team"], row["away_team"], row["home_win_probability"]) for row in rows.to_dicts()
+    winners = await context.predictor.winners(stored)
+    context.recorder.winners(winners)
+    games = [
+        _answer(winners, row["game_id"], row["home_team"], row["away_team"], row["home_win_probability"])
+        for row in winners.games.to_dicts()
     ]
     return MacroAnswer(
-        slate_id=slate.slate_id,
+        slate_id=question.slate_id,
         gate=GATE,
-        model=ModelRef(name=model.name, version=model.version),
-        data_timestamp=context.online.stamp(known).data_timestamp,
-        source=league,
-        fallback=all(prediction.abstained for prediction in predictions),
-        games=predictions,
+        model=ModelRef(name=winners.model.name, version=winners.model.version),
+        data_timestamp=winners.data_timestamp,
+        source=stored.league,
+        fallback=all(game.abstained for game in games),
+        warnings=list(winners.warnings),
+        latency_ms=round(winners.latency_ms, 3),
+        games=games,
     )
 
 
-def _answer(home: str, away: str, probability: float) -> GamePrediction:
+def _answer(winners: Winners, game_id: str, home: str, away: str, probability: float) -> GamePrediction:
     confidence = max(probability, 1 - probability)
     abstained = confidence < GATE
     return GamePrediction(
+        prediction_id=winners.prediction_id(game_id),
         home_team=home,
         away_team=away,
         home_win_probability=round(probability, 4),

@@ -2,105 +2,133 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel
+from numpy.typing import NDArray
 
 from features.errors import InvalidInput
+from features.slate import Slate
 from features.stores.slates import load_slate
-from serving.context import ContextDep
-from serving.routes.answers import Answer, PlayerProjection, player_named, player_projections, source_fields
+from models.selective import GATE
+from serving.context import Context, ContextDep
+from serving.predictor import Projected
+from serving.problem import READS
+from serving.routes.answers import (
+    Answer,
+    PlayerProjection,
+    SlateId,
+    player_named,
+    player_projections,
+    source_fields,
+)
 
-router = APIRouter(prefix="/v1", tags=["projections"])
-SlateId = Annotated[str, Query(description="id from GET /v1/slates")]
+router = APIRouter(prefix="/v1", tags=["projections"], responses=READS)
+#: Levels between which a projection's distribution is taken as straight.
+LEVELS: Final = np.array([0.0, 0.10, 0.50, 0.90, 1.0])
+DRAWS: Final = (np.arange(1000) + 0.5) / 1000
 
 
 class Projections(Answer):
-    """Every player of a slate."""
-
-    slate_id: str
-    players: list[PlayerProjection]
-
-
-class Players(BaseModel):
-    """Players as the site lists them, with whom they were matched to."""
+    """Players of a slate, best projection first."""
 
     slate_id: str
     players: list[PlayerProjection]
 
 
 class Comparison(Answer):
-    """Players best first, and how sure the order of the first two is."""
+    """Players best first. `confidence` is P(the first outscores the second).
+
+    Below `gate` the answer abstains: `start` is then only the higher projection.
+    """
 
     slate_id: str
     start: PlayerProjection
     players: list[PlayerProjection]
     confidence: float
+    gate: float
+    abstained: bool
 
 
 @router.get("/projections")
 async def projections(context: ContextDep, slate_id: SlateId) -> Projections:
     """Project every player of a slate as of its lock."""
-    stored = await run_in_threadpool(load_slate, context.database, slate_id)
-    projected = await context.predictor.project(stored)
-    players = player_projections(projected)
-    return Projections(slate_id=slate_id, players=players, **source_fields(projected))
+    projected = await project(context, slate_id)
+    return Projections(slate_id=slate_id, players=player_projections(projected), **source_fields(projected))
 
 
 @router.get("/players")
 async def players(
     context: ContextDep,
     slate_id: SlateId,
-    search: Annotated[str, Query(description="part of a name or team")] = "",
-) -> Players:
+    search: Annotated[str, Query(max_length=100, description="part of a name, or a team")] = "",
+) -> Projections:
     """Find players of a slate by name or team."""
-    stored = await run_in_threadpool(load_slate, context.database, slate_id)
     wanted = search.casefold().strip()
-    projected = await context.predictor.project(stored)
+    projected = await project(context, slate_id)
     found = [
         p for p in player_projections(projected) if wanted in p.name.casefold() or wanted == p.team.casefold()
     ]
-    return Players(slate_id=slate_id, players=found)
+    return Projections(slate_id=slate_id, players=found, **source_fields(projected))
 
 
 @router.get("/compare")
 async def compare(
     context: ContextDep,
     slate_id: SlateId,
-    player: Annotated[list[str], Query(min_length=2, description="names or ids, two or more")],
+    player: Annotated[list[str], Query(min_length=2, max_length=20, description="names or ids, two or more")],
 ) -> Comparison:
-    """Say whom to start. `confidence` is P(first outscores second), from their intervals taken as independent."""
-    stored = await run_in_threadpool(load_slate, context.database, slate_id)
-    projected = await context.predictor.project(stored)
-    wanted: list[str] = []
-    for who in player:
-        found = player_named(stored.slate, who)
-        if len(found) != 1:
-            problem = "is not on this slate" if not found else f"names {len(found)} players; use an id"
-            raise InvalidInput(f"player {who!r} {problem}")
-        wanted.extend(found)
+    """Say whom to start, and how sure that is with the players' points taken as independent."""
+    projected = await project(context, slate_id)
+    wanted = _named(projected.stored.slate, player)
     ranked = [p for p in player_projections(projected) if p.id in wanted]
-    if len(ranked) < 2:
-        raise InvalidInput("player: name at least two different players")
+    confidence = outscores(ranked[0], ranked[1])
     return Comparison(
         slate_id=slate_id,
         start=ranked[0],
         players=ranked,
-        confidence=_outscores(ranked[0], ranked[1]),
+        confidence=confidence,
+        gate=GATE,
+        abstained=confidence < GATE,
         **source_fields(projected),
     )
 
 
-def _outscores(first: PlayerProjection, second: PlayerProjection, draws: int = 20_000) -> float:
-    rng = np.random.default_rng(0)
-    levels = np.array([0.0, 0.10, 0.50, 0.90, 1.0])
+async def project(context: Context, slate_id: str) -> Projected:
+    """Project a stored slate and have it recorded. Raises `NotMaterialized` for an unknown slate."""
+    stored = await run_in_threadpool(load_slate, context.database, slate_id)
+    projected = await context.predictor.project(stored)
+    context.recorder.projections(projected)
+    return projected
 
-    def sample(player: PlayerProjection) -> np.ndarray:
-        spread = np.array([player.q10, player.q50, player.q90])
-        low, high = 2 * spread[0] - spread[1], 2 * spread[2] - spread[1]
-        return np.asarray(np.interp(rng.random(draws), levels, [max(low, 0.0), *spread, high]))
 
-    return round(float(np.mean(sample(first) > sample(second))), 4)
+def outscores(first: PlayerProjection, second: PlayerProjection) -> float:
+    """P(first outscores second), equal scores counted half, from their quantiles."""
+    one, other = np.sort(_points(first)), np.sort(_points(second))
+    below = np.searchsorted(other, one, side="left") + np.searchsorted(other, one, side="right")
+    return round(float(below.mean()) / (2 * len(other)), 4)
+
+
+def _points(player: PlayerProjection) -> NDArray[np.float64]:
+    """1,000 equally likely scores; beyond the known quantiles the slope goes on, never below 0."""
+    low = max(2 * player.q10 - player.q50, 0.0)
+    high = 2 * player.q90 - player.q50
+    found: NDArray[np.float64] = np.interp(
+        DRAWS, LEVELS, [min(low, player.q10), player.q10, player.q50, player.q90, high]
+    )
+    return found
+
+
+def _named(slate: Slate, names: list[str]) -> set[str]:
+    wanted: set[str] = set()
+    for who in names:
+        found = player_named(slate, who)
+        if len(found) != 1:
+            problem = "is not on this slate" if not found else f"names {len(found)} players"
+            raise InvalidInput(f"player {who!r} {problem}; use an id of GET /v1/players")
+        wanted.update(found)
+    if len(wanted) < 2:
+        raise InvalidInput(f"player {names!r}: name at least two different players")
+    return wanted

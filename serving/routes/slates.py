@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from features.errors import SalaryFileError
 from features.sources.salaries import date_from_name, read_salaries
 from features.stores.slates import StoredSlate, newest_slates, save_slate
-from features.workspace import League
 from serving.context import Context, ContextDep
+from serving.problem import READS, WRITES
 
 router = APIRouter(prefix="/v1", tags=["slates"])
+LISTED: Final[dict[int | str, dict[str, Any]]] = {503: READS[503]}
+STORED: Final[dict[int | str, dict[str, Any]]] = {code: WRITES[code] for code in (400, 413, 422, 503)}
+EARLIEST: Final = date(2000, 1, 1)
+LATEST: Final = date(2099, 12, 31)
 
 
 class SlateSummary(BaseModel):
@@ -39,32 +42,30 @@ class SlateList(BaseModel):
     slates: list[SlateSummary]
 
 
-@router.get("/slates")
+@router.get("/slates", responses=LISTED)
 def list_slates(context: ContextDep) -> SlateList:
     """List the newest slates, collected and uploaded."""
     return SlateList(slates=[_summary(stored) for stored in newest_slates(context.database)])
 
 
-@router.post("/slates", status_code=201)
+@router.post("/slates", status_code=201, responses=STORED)
 async def upload_slate(
     context: ContextDep,
     file: Annotated[UploadFile, File(description="salary CSV as downloaded from the site")],
-    day: Annotated[date | None, Form(description="slate day when the file does not say")] = None,
+    day: Annotated[
+        date | None, Form(ge=EARLIEST, le=LATEST, description="slate day when the file does not say")
+    ] = None,
 ) -> SlateSummary:
     """Read a DraftKings, FanDuel or Yahoo salary file; 422 names the row, the field and the fix."""
-    limit = context.settings.upload_limit_bytes
-    content = await file.read(limit + 1)
-    if len(content) > limit:
-        raise SalaryFileError(f"file is larger than {limit:,} bytes; a salary file is under 1 MB")
+    content = await file.read()
     return await run_in_threadpool(_store, context, content, file.filename or "upload.csv", day)
 
 
 def _store(context: Context, content: bytes, name: str, day: date | None) -> SlateSummary:
     slate = read_salaries(content, slate_date=day or date_from_name(Path(name)))
-    has_nba = context.champions.get("nba", "projection") is not None
-    league: League = "nba" if has_nba or not context.champions.get("simulated", "projection") else "simulated"
-    save_slate(context.database, slate, league)
-    return _summary(StoredSlate(league, slate))
+    stored = StoredSlate(context.predictor.league_of(slate), slate)
+    save_slate(context.database, slate, stored.league)
+    return _summary(stored)
 
 
 def _summary(stored: StoredSlate) -> SlateSummary:

@@ -125,11 +125,15 @@ def test_rows_from_online_and_offline_views_are_the_same_to_the_bit(
 ) -> None:
     put(store, tables, views)
     online = store.read_views(LEAGUE)
-    players = future(played_entities(tables).tail(33).with_columns(starter=pl.lit(None, pl.Boolean)), tables)
+    players = future(played_entities(tables).tail(70).with_columns(starter=pl.lit(None, pl.Boolean)), tables)
     games = future(game_entities(tables).tail(4), tables)
     for offline_rows, online_rows, features in (
         (player_rows(players, views), player_rows(players, online), PLAYER_FEATURES),
-        (game_rows(games, views), game_rows(games, online), GAME_FEATURES),
+        (
+            game_rows(games, views, player_rows(players, views)),
+            game_rows(games, online, player_rows(players, online)),
+            GAME_FEATURES,
+        ),
     ):
         assert offline_rows.equals(online_rows)
         known = offline_rows.select(pl.col(features).is_not_null().mean()).row(0)

@@ -102,7 +102,7 @@ def five(f: Floor, side: int, column: int) -> float:
 
 
 @compiled
-def phase(f: Floor) -> int:
+def _phase(f: Floor) -> int:
     """0 normal rotation, 1 closing minutes of a close game, 2 the game is decided."""
     if f.state[at.PERIOD] < 4:
         return 0
@@ -116,7 +116,7 @@ def phase(f: Floor) -> int:
 
 
 @compiled
-def need(f: Floor, side: int, i: int, phase: int) -> float:
+def _need(f: Floor, side: int, i: int, phase: int) -> float:
     """How much the coach wants slot `i` on the floor, in deciseconds of missing playing time."""
     fouls, period, now = f.box[side, i, at.PF], f.state[at.PERIOD], f.state[at.ELAPSED]
     target, played = f.players[side, i, at.TARGET], f.box[side, i, at.DS]
@@ -134,11 +134,11 @@ def need(f: Floor, side: int, i: int, phase: int) -> float:
 @compiled
 def substitute(f: Floor, side: int, patience: float, recorded: int) -> None:
     """Swap the least for the most wanted while the difference exceeds `patience`."""
-    phase = phase(f)
+    phase = _phase(f)
     for _ in range(5):
         worst, low = 0, 1e18
         for k in range(5):
-            need = need(f, side, f.court[side, k], phase)
+            need = _need(f, side, f.court[side, k], phase)
             if need < low:
                 worst, low = k, need
         out = f.court[side, worst]
@@ -146,7 +146,7 @@ def substitute(f: Floor, side: int, patience: float, recorded: int) -> None:
         for i in range(f.size[side]):
             if (f.state[at.MASK + side] >> i) & 1 == 0:
                 apart = abs(f.players[side, i, at.POSITION] - f.players[side, out, at.POSITION])
-                need = need(f, side, i, phase) - 500.0 * max(0.0, apart - 1.0)
+                need = _need(f, side, i, phase) - 500.0 * max(0.0, apart - 1.0)
                 if need > high and need > 0.5 * NEVER:
                     best, high = i, need
         if best < 0 or high - low <= patience:

@@ -26,6 +26,8 @@ FIRST_PLAYER_ID: Final = 90_000_000
 POSITIONS: Final = ("PG", "SG", "SF", "PF", "C")
 NAMES: Final = 17_280
 STYLES: Final = 14
+#: Nobody is better than this for long.
+BEST_TALENT: Final = 3.1
 #: Trades on deadline day, each swapping two players of the same position.
 DEADLINE_TRADES: Final = 14
 
@@ -106,6 +108,7 @@ def _age_a_year(rng: np.random.Generator, pool: _Pool, next_number: int) -> int:
     pool.age += 1
     pool.talent += 0.05 * (27.5 - pool.age) / 3 + rng.normal(0, 0.28, n)
     pool.style = 0.96 * pool.style + rng.normal(0, 0.28, pool.style.shape)
+    pool.talent = np.minimum(pool.talent, BEST_TALENT)
     leaving = (pool.age > rng.normal(36, 2, n)) | (pool.talent < rng.normal(-1.9, 0.4, n))
     count = int(leaving.sum())
     pool.number[leaving] = next_number + np.arange(count)
@@ -134,7 +137,7 @@ def _rates(pool: _Pool) -> NDArray[np.float64]:
     z, s, p = pool.talent, pool.style, pool.position
     three, two, assist, oreb, dreb, steal, block, foul, fed = _BY_POSITION[:, p]
     rates = np.zeros((len(z), at.PLAYER_COLUMNS))
-    rates[:, at.USE] = np.exp(0.195 * z + 0.17 * s[:, 0])
+    rates[:, at.USE] = np.exp(0.185 * z + 0.17 * s[:, 0])
     rates[:, at.THREE] = np.clip(three + 0.11 * s[:, 1] - 0.02 * z, 0.01, 0.85)
     rates[:, at.TWO_LOGIT] = two - 0.09 + 0.055 * z + 0.10 * s[:, 2] - 0.04 * s[:, 0]
     rates[:, at.THREE_LOGIT] = -0.635 + 0.035 * z + 0.10 * s[:, 3] + 0.9 * (rates[:, at.THREE] - 0.38)

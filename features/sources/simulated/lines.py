@@ -20,8 +20,8 @@ from features.sources.simulated.play import (
 )
 
 #: Least-squares map from the formula's margin and total to those of 40 replays of each of 246 games.
-MARGIN_SLOPE, MARGIN_SHIFT = 0.467, 1.38
-TOTAL_SLOPE, TOTAL_SHIFT = 0.69, 72.0
+MARGIN_SLOPE, MARGIN_SHIFT = 0.438, 1.25
+TOTAL_SLOPE, TOTAL_SHIFT = 0.675, 76.4
 #: Standard deviation of the final margin around the expected one.
 MARGIN_SD: Final = 13.0
 #: The market's own error in points, and the bookmaker's margin on each side of the moneyline.

@@ -287,7 +287,7 @@ def _compile(revision: int) -> Callable[[Floor], None]:
     """`play` bound to `revision`: numba's cache key holds closed-over values but not the other modules' sources."""
 
     def play(f: Floor) -> None:
-        period = 0 * revision
+        period = 0 * revision  # closes over it
         while period < 4 or f.state[at.HOME] == f.state[at.AWAY]:
             period += 1
             f.state[at.PERIOD] = period

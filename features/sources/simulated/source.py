@@ -14,6 +14,7 @@ from features.errors import InvalidInput
 from features.scoring import SITES
 from features.slate import Slate
 from features.sources.base import Batch
+from features.sources.simulated.league import league as _players
 from features.sources.simulated.revision import revision
 from features.sources.simulated.schedule import Schedule, opening_day, schedule
 from features.tables import BOX, EASTERN, FINAL_AFTER_TIP, TABLES, tip_time
@@ -51,7 +52,7 @@ class SimulatedSource:
         self.seed, self.through = seed, through
         self.seasons = tuple(sorted(set(seasons)))
         for season in self.seasons:
-            schedule(seed, season)
+            _players(seed, season)
         self._boxes: dict[tuple[int, int], pl.DataFrame] = {}
 
     def batches(

@@ -16,8 +16,9 @@ def test_points_of_one_line_by_hand() -> None:
     row = player_labels(Tables(tables.games, box)).row(0, named=True)
     base = 21 + 1.5 * 10
     assert row["fantasy_points_draftkings"] == base + 1.5 + 1.25 * 11 + 2 + 4 - 2 + 1.5 + 3
-    assert round(row["fantasy_points_fanduel"], 4) == round(base + 1.2 * 11 + 3 + 6 - 4, 4)
-    assert round(row["fantasy_points_yahoo"], 4) == round(base + 1.5 + 1.2 * 11 + 2 + 4 - 4, 4)
+    steals_and_blocks_at_three = base + 1.2 * 11 + 3 + 6 - 4
+    assert round(row["fantasy_points_fanduel"], 4) == round(steals_and_blocks_at_three, 4)
+    assert round(row["fantasy_points_yahoo"], 4) == round(steals_and_blocks_at_three, 4)
     assert row["minutes"] == 33.5
 
 

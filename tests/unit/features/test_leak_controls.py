@@ -44,7 +44,8 @@ def inflated(tables: Tables, game_id: str) -> Tables:
 
 def assembled(tables: Tables) -> tuple[pl.DataFrame, pl.DataFrame]:
     views = compute_views(tables)
-    return player_rows(played_entities(tables), views), game_rows(game_entities(tables), views)
+    players = player_rows(played_entities(tables), views)
+    return players, game_rows(game_entities(tables), views, players)
 
 
 @pytest.mark.parametrize("position", [0, 7, 20, 41, -2, -1])

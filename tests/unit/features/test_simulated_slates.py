@@ -32,6 +32,14 @@ def slates(source: SimulatedSource, day: date) -> list[Slate]:
     return source.slates(day)
 
 
+@pytest.fixture(scope="module")
+def box(day: date) -> pl.DataFrame:
+    """What a later collection knows: the day itself has been played."""
+    later = SimulatedSource(20261123, [2023], day + timedelta(days=3))
+    batches = later.batches(as_of=datetime(2024, 6, 1, tzinfo=UTC), seasons=None, cursors={})
+    return next(batch.frame for batch in batches if batch.table == "box")
+
+
 def test_one_slate_per_site_with_the_days_games(slates: list[Slate], source: SimulatedSource, day: date) -> None:
     assert [s.site for s in slates] == ["draftkings", "fanduel", "yahoo"]
     games = source.schedule_frame(2023).filter(pl.col("game_date") == day)
@@ -63,26 +71,17 @@ def test_a_draftkings_cap_forces_choices(slates: list[Slate]) -> None:
     assert 4_000 < sum(salaries) / len(salaries) < 5_600
 
 
-def test_average_points_are_the_season_before_the_day(
-    source: SimulatedSource, slates: list[Slate], day: date
-) -> None:
-    as_of = datetime(2024, 1, 10, 5, tzinfo=UTC)
-    late = SimulatedSource(20261123, [2023], date(2024, 3, 1))
-    tables = {b.table: b.frame for b in late.batches(as_of=as_of + timedelta(days=20), seasons=None, cursors={})}
-    box = tables["box"].filter(pl.col("game_date") < day)
-    mean = dict(box.group_by("player_id").agg(fantasy_points("draftkings").mean()).iter_rows())
+def test_average_points_are_the_season_before_the_day(box: pl.DataFrame, slates: list[Slate], day: date) -> None:
+    before = box.filter(pl.col("game_date") < day)
+    mean = dict(before.group_by("player_id").agg(fantasy_points("draftkings").mean()).iter_rows())
     for player in slates[0].players:
         assert player.average_points == pytest.approx(mean.get(player.player_id, 0.0), abs=0.006)
 
 
-def test_players_marked_out_do_not_play(slates: list[Slate], day: date) -> None:
-    late = SimulatedSource(20261123, [2023], date(2024, 3, 1))
-    tables = {
-        b.table: b.frame for b in late.batches(as_of=datetime(2024, 2, 1, tzinfo=UTC), seasons=None, cursors={})
-    }
-    played = set(tables["box"].filter(pl.col("game_date") == day)["player_id"])
+def test_players_marked_out_do_not_play(box: pl.DataFrame, slates: list[Slate], day: date) -> None:
+    played = set(box.filter(pl.col("game_date") == day)["player_id"])
     out = {p.player_id for p in slates[0].players if p.injury_status == "O"}
-    assert out and not out & played
+    assert played and out and not out & played
     assert {p.injury_status for p in slates[0].players} <= {"", "O", "Q"}
 
 

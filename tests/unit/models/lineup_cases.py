@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_matrix, lil_matrix
+from scipy.sparse import csr_matrix
 
 from features.contests import Contest, Slot, load_contest
 from models.lineups.problem import Candidate, Lineup, LineupRules
@@ -25,8 +27,6 @@ SHAPES = (
 
 def contest_of(rng: random.Random) -> Contest:
     """A site's NBA contest or a made-up roster, sometimes with tighter team and game limits."""
-    from dataclasses import replace
-
     base = load_contest(rng.choice(SITES))
     if rng.random() < 0.5:
         shape, _ = rng.choice(SHAPES)
@@ -45,9 +45,9 @@ def contest_of(rng: random.Random) -> Contest:
     return base
 
 
-def players_of(rng: random.Random, contest: Contest) -> list[Candidate]:
-    """14-60 players with 45 % multi-position rows, on the contest's salary scale, with score styles full of ties."""
-    count = rng.randint(14, 60)
+def players_of(rng: random.Random, contest: Contest, most: int = 60) -> list[Candidate]:
+    """14 to `most` players, 45 % multi-position, on the contest's salary scale, in score styles full of ties."""
+    count = rng.randint(14, most)
     teams = rng.randint(2, 5) * 2
     positions = sorted(contest.positions)
     style = rng.choice(("whole", "half", "twentieth", "fine", "fine", "salary"))
@@ -133,7 +133,7 @@ def assert_portfolio(
     for player, count in Counter(i for s in sets for i in s).items():
         assert count <= limit[player]
     values = [lineup.projection for lineup in lineups]
-    assert all(a >= b - 1e-6 for a, b in zip(values, values[1:], strict=False))
+    assert all(a >= b - 1e-6 for a, b in itertools.pairwise(values))
 
 
 def oracle(
@@ -177,13 +177,13 @@ def oracle(
         ids = {p.id for p in lineup.players}
         columns = [c for c, (i, _) in enumerate(pairs) if players[i].id in ids]
         rows.append((dict.fromkeys(columns, 1.0), 0.0, float(size - rules.min_unique)))
-    matrix = lil_matrix((len(rows), width))
-    for r, (entries, _, _) in enumerate(rows):
-        for column, value in entries.items():
-            matrix[r, column] = value
+    line = np.repeat(np.arange(len(rows)), [len(entries) for entries, _, _ in rows])
+    columns_of = [column for entries, _, _ in rows for column in entries]
+    values = [value for entries, _, _ in rows for value in entries.values()]
+    matrix = csr_matrix((values, (line, columns_of)), shape=(len(rows), width))
     cost = np.zeros(width)
     cost[: len(pairs)] = [-players[i].projection for i, _ in pairs]
-    bounds = LinearConstraint(csr_matrix(matrix), np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
+    bounds = LinearConstraint(matrix, np.array([r[1] for r in rows]), np.array([r[2] for r in rows]))
     answer = milp(
         cost, constraints=bounds, integrality=np.ones(width), bounds=Bounds(0, 1), options={"mip_rel_gap": 0.0}
     )

@@ -1,0 +1,50 @@
+"""Predictions that left the API, kept so that they can be explained and scored once outcomes are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+
+from features.stores.database import Database
+from features.stores.schema import PredictionServed
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPrediction:
+    """One projection (`mean`, `quantiles` in fantasy points) or `probability`, with all that reproduces it.
+
+    `game_id` is `AWAY@HOME`; `asked_at` is pregame, q1, half or q3; times are UTC.
+    """
+
+    prediction_id: UUID
+    served_at: datetime
+    league: str
+    target: str
+    game_id: str
+    player_id: int | None
+    slate_id: str
+    asked_at: str
+    model_name: str
+    model_version: str
+    view_versions: dict[str, str]
+    data_timestamp: datetime | None
+    mean: float | None
+    probability: float | None
+    quantiles: dict[str, float] | None
+    tier: str
+    fallback: bool
+    latency_ms: float
+
+
+def save_predictions(database: Database, predictions: Sequence[ServedPrediction]) -> None:
+    """Store `predictions`, all or none; one with a known `prediction_id` is the same prediction and is left alone."""
+    if not predictions:
+        return
+    rows = [asdict(each) for each in predictions]
+    statement = insert(PredictionServed).on_conflict_do_nothing(index_elements=["prediction_id"])
+    with database.session() as session:
+        session.execute(statement, rows)
