@@ -45,7 +45,7 @@ def read_tables(data: Path) -> Tables:
     """Games and box lines of every recorded season in `data`, all of them known."""
     everything = datetime.max.replace(tzinfo=UTC)
     frames: dict[str, list[pl.DataFrame]] = {"games": [], "box": []}
-    source = ArchiveSource(data)
+    source = ArchiveSource(data, tables=("games", "box"))
     for batch in source.batches(as_of=everything, seasons=None, cursors={}):
         if batch.table in frames:
             frames[batch.table].append(batch.frame)

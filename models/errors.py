@@ -6,6 +6,7 @@ FantasyError
 ├── NoChampion             no version carries the alias asked for
 ├── PromotionConflict      the alias moved between reading and writing: look again, then retry
 ├── Infeasible             no legal lineup satisfies every rule; names the rules that clash
+├── SearchUnfinished       the solver ran into its time limit before it could prove an answer (retry may help)
 └── TrainingError          training cannot start or diverged
 """
 
@@ -50,3 +51,10 @@ class Infeasible(FantasyError):
 
 class TrainingError(FantasyError):
     """Training cannot start on this data, or its loss is not finite."""
+
+
+class SearchUnfinished(FantasyError):
+    """HiGHS ran into its time limit before it found a lineup or proved that there is none."""
+
+    http_status = 503
+    retryable = True

@@ -22,8 +22,11 @@ class Family(Protocol):
 
     LABEL: str
 
-    def labelled_rows(self, tables: Tables, views: Views) -> pl.DataFrame:
-        """Entity columns, features and labels, one row per question, as of the moment it was asked."""
+    def labelled_rows(self, tables: Tables, views: Views, *, players: pl.DataFrame | None = None) -> pl.DataFrame:
+        """Entity columns, features and labels, one row per question, as of the moment it was asked.
+
+        `players` are the `player_rows` of everybody who appeared, for who has assembled them already.
+        """
         ...
 
     def labels(self, rows: pl.DataFrame, config: Any) -> NDArray[np.float32]:

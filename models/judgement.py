@@ -100,7 +100,9 @@ def judge(
         return Verdict("hold", (reason,), challenger.version, version, None)
     past = rows.filter(pl.col("game_date") <= learned)
     mine = _answers(challenger, judged, params)
-    theirs = _best_baseline(judged, past, tables, params) if champion is None else _answers(champion, judged, params)
+    theirs = (
+        _best_baseline(judged, past, tables, params) if champion is None else _answers(champion, judged, params)
+    )
     evidence = _evidence(challenger, champion, judged, mine, theirs, params)
     decision = decide(evidence, _policy(challenger.family, params))
     return Verdict(decision.action, decision.reasons, challenger.version, version, evidence)
@@ -149,9 +151,7 @@ def _point_answers(name: str, mean: Array, quantiles: Array, rows: pl.DataFrame)
     return Answers(name, losses, scores)
 
 
-def _best_baseline(
-    rows: pl.DataFrame, past: pl.DataFrame, tables: Tables, params: Mapping[str, Any]
-) -> Answers:
+def _best_baseline(rows: pl.DataFrame, past: pl.DataFrame, tables: Tables, params: Mapping[str, Any]) -> Answers:
     """The baseline with the lowest loss on the judged rows themselves: the hardest one to beat."""
     rivals: list[Answers] = []
     if LABEL in rows.columns:

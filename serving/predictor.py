@@ -174,7 +174,8 @@ class SlatePredictor:
 
 
 def _projected(stored: StoredSlate, model: LoadedModel | None, snapshot: Snapshot) -> Projected:
-    slate, unmatched = stored.slate, ()
+    slate = stored.slate
+    unmatched: tuple[str, ...] = ()
     if slate.source != "simulated":
         report = match_players(slate, snapshot.directory)
         slate, unmatched = report.slate, tuple(player.name for player in report.unmatched)

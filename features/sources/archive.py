@@ -20,7 +20,7 @@ from features.errors import SalaryFileError, SchemaError, SourceUnavailable
 from features.fingerprint import file_hash, frame_hash
 from features.slate import Slate
 from features.sources.base import Batch
-from features.tables import FINAL_AFTER_TIP, SCHEMAS, TIMES, TableName, conform, tip_time
+from features.tables import FINAL_AFTER_TIP, SCHEMAS, TABLES, TIMES, TableName, conform, tip_time
 from features.workspace import League
 
 log = logging.getLogger(__name__)
@@ -33,13 +33,17 @@ _MANIFEST_FIELDS: Final = ("file", "site", "sport", "kind", "date", "mode")
 
 
 class ArchiveSource:
-    """Source over the folder `data`. Raises `SourceUnavailable` when its games file is not there."""
+    """Source over the folder `data`, of `tables` only when given (games are always read).
+
+    Raises `SourceUnavailable` when its games file is not there.
+    """
 
     name = "archive"
     league: League = "nba"
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, tables: Sequence[TableName] = TABLES) -> None:
         self._data = data
+        self._player_tables: tuple[TableName, ...] = tuple(name for name in _PLAYER_TABLES if name in tables)
         self._root = data / "nba"
 
     def batches(
@@ -55,7 +59,7 @@ class ArchiveSource:
         games = self._games()
         wanted = self._wanted(games, seasons)
         for season in wanted:
-            for table in _PLAYER_TABLES:
+            for table in self._player_tables:
                 self._require_readable(table, season)
         for season in wanted:
             played = games.filter(pl.col("season") == season, pl.col("known_time") <= as_of.astimezone(UTC))
@@ -65,7 +69,7 @@ class ArchiveSource:
             key, cursor = f"games/season={season}", frame_hash(played)
             if cursors.get(key) != cursor:
                 yield Batch("games", season, key, cursor, played)
-            for table in _PLAYER_TABLES:
+            for table in self._player_tables:
                 batch = self._player_batch(table, season, games, played, cursors)
                 if batch is not None:
                     yield batch
@@ -110,7 +114,7 @@ class ArchiveSource:
 
     def _wanted(self, games: pl.DataFrame, seasons: Sequence[int] | None) -> list[int]:
         present = sorted(games["season"].unique().to_list())
-        for table in _PLAYER_TABLES:
+        for table in self._player_tables:
             orphans = sorted(self._files(table).keys() - set(present))
             if orphans:
                 log.warning("%s has seasons %s that games.parquet lacks; they are left out", table, orphans)

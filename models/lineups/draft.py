@@ -50,6 +50,7 @@ def candidates(slate: Slate, projections: pl.DataFrame, contest: Contest) -> lis
 
 def draft(slate: Slate, projections: SlateProjections, contest: Contest, rules: LineupRules) -> LineupResult:
     """Return the best legal lineups of `slate` under `contest` and the player's own `rules`."""
-    from models.lineups.optimize import optimize  # compiles on first use; keep `--help` quick
+    from models.lineups.optimize import optimize, warm  # brings numba along; keep `--help` quick
 
+    warm()
     return optimize(candidates(slate, projections.frame, contest), contest, rules)

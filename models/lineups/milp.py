@@ -13,7 +13,7 @@ import highspy
 import numpy as np
 
 from models.lineups.compile import Floats, Ints, Pool
-from models.lineups.errors import SearchUnfinished
+from models.errors import SearchUnfinished
 from models.lineups.portfolio import Solved
 
 if TYPE_CHECKING:

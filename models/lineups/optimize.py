@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from models.lineups.compile import Pool, compile_pool
 from models.lineups.core import ExactSearch
-from models.lineups.errors import SearchUnfinished
+from models.errors import SearchUnfinished
 from models.lineups.portfolio import Portfolio, Solved, check_exposures, fill
 from models.lineups.problem import Candidate, Lineup, LineupResult, LineupRules, RosteredPlayer
 
@@ -49,6 +50,7 @@ def optimize(candidates: Sequence[Candidate], contest: Contest, rules: LineupRul
     return LineupResult(lineups, (time.perf_counter() - started) * 1e3, tuple(warnings))
 
 
+@cache
 def warm() -> None:
     """Compile the search (cached on disk) and load it, so that the first request does not wait for it."""
     from features.contests import load_contest

@@ -18,6 +18,7 @@ from features.labels import player_labels
 from features.tables import Tables
 from features.views import Views, player_rows
 from features.views.entities import played_entities
+from models.announced import CASES, hide_announced, rows_by_case
 from models.calibration import ConformalOffsets, fit_offsets
 from models.device import one_thread
 from models.projection.availability import Availability
@@ -28,9 +29,9 @@ LABEL: Final = "fantasy points of a player-game under each site's rules, given t
 Outputs = dict[str, NDArray[Any]]
 
 
-def labelled_rows(tables: Tables, views: Views) -> pl.DataFrame:
+def labelled_rows(tables: Tables, views: Views, *, players: pl.DataFrame | None = None) -> pl.DataFrame:
     """One row per player-game as of tip-off: entity columns, features and labels."""
-    rows = player_rows(played_entities(tables), views)
+    rows = player_rows(played_entities(tables), views) if players is None else players
     return rows.join(player_labels(tables), on=["game_id", "player_id"], how="inner", maintain_order="left")
 
 
@@ -56,8 +57,7 @@ def forward(network: ProjectionNetwork, inputs: NDArray[np.float32]) -> Outputs:
 def calibrate(network: ProjectionNetwork, inputs: NDArray[np.float32], y: NDArray[np.float32]) -> dict[str, Any]:
     """Mean shift per site and quantile offsets on the calibration slice, with announced features and without."""
     config, result = network.config, {}
-    for case, hidden in (("announced", False), ("unannounced", True)):
-        seen = hide_announced(inputs, config) if hidden else inputs
+    for case, seen in zip(CASES, (inputs, hide_announced(inputs, config)), strict=True):
         raw = forward(network, seen)
         residual = np.nanmean(y.astype(np.float64) - raw["mean"], axis=0)
         offsets = fit_offsets(raw["quantiles"], config.levels, y.astype(np.float64))
@@ -65,22 +65,13 @@ def calibrate(network: ProjectionNetwork, inputs: NDArray[np.float32], y: NDArra
     return result
 
 
-def hide_announced(inputs: NDArray[np.float32], config: ProjectionConfig) -> NDArray[np.float32]:
-    """The same inputs as they are before line-ups are announced."""
-    hidden = inputs.copy()
-    hidden[:, [config.features.index(name) for group in config.announced for name in group]] = np.nan
-    return hidden
-
-
 def outputs(network: nn.Module, inputs: NDArray[np.float32], calibration: Mapping[str, Any]) -> Outputs:
     """Calibrated `mean` (n, S), `quantiles` (n, S, K) and `p_play` (n,) of feature rows (n, F)."""
     assert isinstance(network, ProjectionNetwork)  # noqa: S101 - narrows the family protocol for mypy
     config, raw = network.config, forward(network, inputs)
-    # Line-ups come last, so whether they are known decides which calibration applies.
-    announced = [config.features.index(name) for name in config.announced[0]] if config.announced else []
-    known = np.isfinite(inputs[:, announced]).any(axis=1) if announced else np.ones(len(inputs), dtype=bool)
     mean, quantiles = raw["mean"].copy(), raw["quantiles"].copy()
-    for case, rows in (("announced", known), ("unannounced", ~known)):
+    # Line-ups come last, so whether they are known decides which calibration applies.
+    for case, rows in rows_by_case(inputs, config).items():
         numbers = calibration.get(case)
         if numbers is not None and rows.any():
             mean[rows] += np.asarray(numbers["mean_shift"])

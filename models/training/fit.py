@@ -23,6 +23,7 @@ from features.splits import Split, holdout
 from features.tables import Tables
 from features.views import (
     ANNOUNCED_FEATURES,
+    GAME_ANNOUNCED_FEATURES,
     GAME_FEATURES,
     PLAYER_FEATURES,
     VIEW_VERSIONS,
@@ -184,7 +185,7 @@ def learn(
 def network_config(family: str, size: Mapping[str, Any]) -> ProjectionConfig | WinProbabilityConfig:
     """The network of a family on all the features its views offer."""
     if family == "win_probability":
-        return WinProbabilityConfig(GAME_FEATURES, **size)
+        return WinProbabilityConfig(GAME_FEATURES, (GAME_ANNOUNCED_FEATURES,), **size)
     others = tuple(name for name in ANNOUNCED_FEATURES if name not in LINE_UP)
     return ProjectionConfig(PLAYER_FEATURES, (LINE_UP, others), **size)
 

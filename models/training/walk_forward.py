@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,8 @@ import polars as pl
 
 from features.errors import InvalidInput
 from features.tables import Tables
-from features.views import ANNOUNCED_FEATURES, compute_views
+from features.views import ANNOUNCED_FEATURES, GAME_ANNOUNCED_FEATURES, compute_views, player_rows
+from features.views.entities import played_entities
 from models.bundle import LoadedModel, load_bundle
 from models.errors import TrainingError
 from models.evaluation import Bootstrap
@@ -54,6 +55,7 @@ HIDDEN: Final[dict[str, tuple[str, ...]]] = {
     "line_ups_only": tuple(name for name in ANNOUNCED_FEATURES if name not in LINE_UP),
     "without_announcements": ANNOUNCED_FEATURES,
 }
+HIDDEN_FROM_WINNERS: Final[dict[str, tuple[str, ...]]] = {"without_announcements": GAME_ANNOUNCED_FEATURES}
 #: TARGETS.md quotes its fantasy-point baselines on players with at least this many earlier games in the season.
 SETTLED_GAMES: Final = 5
 PREDICTION: Final[dict[str, Any]] = {
@@ -92,45 +94,81 @@ def backtest(
 ) -> BacktestResult:
     """Answer every question of `seasons` (default: the newest four) as it stood before tip-off.
 
-    Fantasy points are asked when line-ups are announced, shortly before tip-off; the report adds the figure
-    without announcements. Raises `InvalidInput` when a season is not in the tables or none comes before it,
+    The main figures are asked when inactives and line-ups are announced, shortly before tip-off; the report adds
+    those without announcements. Raises `InvalidInput` when a season is not in the tables or none comes before it,
     `TrainingError` when too few games come before one.
     """
     began = time.perf_counter()
     plan = folds(tables, seasons)
-    views = compute_views(tables)
-    rows = {family: family_of(family).labelled_rows(tables, views) for family in FAMILIES}
-    rows["projection"] = with_player_baselines(rows["projection"], tables)
-    winners: list[pl.DataFrame] = []
-    announced: list[PointAnswers] = []
-    hidden: dict[str, list[PointAnswers]] = {name: [] for name in HIDDEN}
+    rows = _rows(tables)
+    winners = _Winners(tables)
+    points = _Points()
     for number, fold in enumerate(plan):
         for step, family in enumerate(FAMILIES):
             model = _model_of(family, rows[family], fold, params, league, device)
             asked = rows[family].filter(pl.col("game_date").is_between(fold.start, fold.until, closed="left"))
-            version = pl.lit(model.version).alias("version")
             if family == "win_probability":
-                winners.append(answer_winners(model, asked, tables).with_columns(version))
+                winners.ask(model, asked)
             else:
-                regular = asked.filter(pl.col("season_type") == "regular")
-                past = rows[family].filter(pl.col("game_date") < fold.start)
-                spread = ewma_spread(past, SITE)
-                announced.append(_versioned(answer_points(model, regular, SITE, spread), version))
-                for case, names in HIDDEN.items():
-                    unknown = regular.with_columns(pl.lit(None, pl.Float32).alias(name) for name in names)
-                    hidden[case].append(answer_points(model, unknown, SITE, spread))
+                points.ask(model, asked, rows[family].filter(pl.col("game_date") < fold.start))
             if on_progress is not None:
                 on_progress("backtest", number * len(FAMILIES) + step + 1, len(plan) * len(FAMILIES))
-    games, points = pl.concat(winners), join_answers(announced)
+    games, answers = pl.concat(winners.announced), join_answers(points.announced)
     report = {
         **_preamble(tables, plan),
-        "home_win": _winner_figures(games, params),
-        "fantasy_points_draftkings": _point_figures(
-            points, {case: join_answers(parts) for case, parts in hidden.items()}, params
-        ),
+        "home_win": _winner_figures(games, winners.hidden, params),
+        "fantasy_points_draftkings": _point_figures(answers, points.hidden, params),
         "seconds": time.perf_counter() - began,
     }
-    return BacktestResult(pl.concat([_winner_rows(games, league), _point_rows(points, league)]), report)
+    return BacktestResult(pl.concat([_winner_rows(games, league), _point_rows(answers, league)]), report)
+
+
+@dataclass(slots=True)
+class _Winners:
+    """Answers about games gathered over the folds, with announcements and without."""
+
+    tables: Tables
+    announced: list[pl.DataFrame] = field(default_factory=list)
+    hidden: dict[str, list[pl.DataFrame]] = field(
+        default_factory=lambda: {name: [] for name in HIDDEN_FROM_WINNERS}
+    )
+
+    def ask(self, model: LoadedModel, asked: pl.DataFrame) -> None:
+        """Let `model` answer the rows `asked` in every case."""
+        version = pl.lit(model.version).alias("version")
+        self.announced.append(answer_winners(model, asked, self.tables).with_columns(version))
+        for case, names in HIDDEN_FROM_WINNERS.items():
+            self.hidden[case].append(answer_winners(model, _without(asked, names), self.tables))
+
+
+@dataclass(slots=True)
+class _Points:
+    """Answers about fantasy points gathered over the folds, with announcements and without."""
+
+    announced: list[PointAnswers] = field(default_factory=list)
+    hidden: dict[str, list[PointAnswers]] = field(default_factory=lambda: {name: [] for name in HIDDEN})
+
+    def ask(self, model: LoadedModel, asked: pl.DataFrame, past: pl.DataFrame) -> None:
+        """Let `model` answer the regular-season rows of `asked` in every case; `past` tells the EWMA's spread."""
+        regular = asked.filter(pl.col("season_type") == "regular")
+        spread = ewma_spread(past, SITE)
+        version = pl.lit(model.version).alias("version")
+        self.announced.append(_versioned(answer_points(model, regular, SITE, spread), version))
+        for case, names in HIDDEN.items():
+            self.hidden[case].append(answer_points(model, _without(regular, names), SITE, spread))
+
+
+def _rows(tables: Tables) -> dict[str, pl.DataFrame]:
+    """Labelled rows of every family; the players who appeared are assembled once for both."""
+    views = compute_views(tables)
+    players = player_rows(played_entities(tables), views)
+    rows = {family: family_of(family).labelled_rows(tables, views, players=players) for family in FAMILIES}
+    rows["projection"] = with_player_baselines(rows["projection"], tables)
+    return rows
+
+
+def _without(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    return rows.with_columns(pl.lit(None, pl.Float32).alias(name) for name in names)
 
 
 def folds(tables: Tables, seasons: Sequence[int] | None) -> list[Fold]:
@@ -200,32 +238,33 @@ def _preamble(tables: Tables, plan: list[Fold]) -> dict[str, Any]:
     }
 
 
-def _winner_figures(games: pl.DataFrame, params: Mapping[str, Any]) -> dict[str, Any]:
+def _winner_figures(
+    games: pl.DataFrame, hidden: Mapping[str, list[pl.DataFrame]], params: Mapping[str, Any]
+) -> dict[str, Any]:
     gate, bootstrap = float(params.get("evaluate", {}).get("gate", 0.70)), Bootstrap.read(params)
     seasons = {
         str(season): winners_report(games.filter(pl.col("season") == season), gate, bootstrap)
         for season in games["season"].unique().sort()
     }
-    return {**winners_report(games, gate, bootstrap), "by_season": seasons}
+    cases = {case: winners_report(pl.concat(parts), gate, bootstrap) for case, parts in hidden.items()}
+    return {**winners_report(games, gate, bootstrap), **cases, "by_season": seasons}
 
 
 def _point_figures(
-    points: PointAnswers, hidden: Mapping[str, PointAnswers], params: Mapping[str, Any]
+    points: PointAnswers, hidden: Mapping[str, list[PointAnswers]], params: Mapping[str, Any]
 ) -> dict[str, Any]:
     bootstrap = Bootstrap.read(params)
     seasons = {
         str(season): points.where(pl.col("season") == season).report(bootstrap)
         for season in points.rows["season"].unique().sort()
     }
-    settled = pl.col("earlier_games") >= SETTLED_GAMES
+    settled, name = pl.col("earlier_games") >= SETTLED_GAMES, f"at_least_{SETTLED_GAMES}_earlier_games"
+    cases = {case: join_answers(parts) for case, parts in hidden.items()}
     return {
         **points.report(bootstrap),
-        **{case: answers.report(bootstrap) for case, answers in hidden.items()},
-        f"at_least_{SETTLED_GAMES}_earlier_games": points.where(settled).report(bootstrap),
-        **{
-            f"at_least_{SETTLED_GAMES}_earlier_games_{case}": answers.where(settled).report(bootstrap)
-            for case, answers in hidden.items()
-        },
+        **{case: answers.report(bootstrap) for case, answers in cases.items()},
+        name: points.where(settled).report(bootstrap),
+        **{f"{name}_{case}": answers.where(settled).report(bootstrap) for case, answers in cases.items()},
         "by_season": seasons,
     }
 

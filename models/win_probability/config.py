@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
+
+#: Share of training rows from which the announced features are hidden.
+ANNOUNCED_HIDDEN: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class WinProbabilityConfig:
-    """Inputs and size. `announced` are features known only once line-ups are published (none by default)."""
+    """Inputs and size.
+
+    `announced` are groups of features known only once the inactives are published: each is hidden from training
+    rows at random, so that one network answers before the news and after.
+    """
 
     features: tuple[str, ...]
     announced: tuple[tuple[str, ...], ...] = ()
     hidden: int = 16
     layers: int = 1
     dropout: float = 0.1
-    announced_hidden: float = 0.0
+    announced_hidden: float = ANNOUNCED_HIDDEN
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `bundle.json`."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {**asdict(self), "announced": [list(group) for group in self.announced]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> WinProbabilityConfig:
         """Back from `as_json`."""
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        plain["announced"] = tuple(tuple(group) for group in data["announced"])
         return cls(**plain)

@@ -13,8 +13,9 @@ from torch import nn
 
 from features.labels import game_labels
 from features.tables import Tables
-from features.views import Views, game_rows
-from features.views.entities import game_entities
+from features.views import Views, game_rows, player_rows
+from features.views.entities import game_entities, played_entities
+from models.announced import CASES, hide_announced, rows_by_case
 from models.calibration import Temperature, fit_temperature
 from models.device import one_thread
 from models.win_probability.config import WinProbabilityConfig
@@ -24,9 +25,13 @@ LABEL: Final = "1 when the home team wins the game, overtime included"
 Outputs = dict[str, NDArray[Any]]
 
 
-def labelled_rows(tables: Tables, views: Views) -> pl.DataFrame:
-    """One row per finished game as of tip-off: entity columns, features and labels."""
-    rows = game_rows(game_entities(tables), views)
+def labelled_rows(tables: Tables, views: Views, *, players: pl.DataFrame | None = None) -> pl.DataFrame:
+    """One row per finished game as of tip-off: entity columns, features and labels.
+
+    Who is listed for each side is taken from who appeared: the inactives are published before tip-off.
+    """
+    appeared = player_rows(played_entities(tables), views) if players is None else players
+    rows = game_rows(game_entities(tables), views, appeared)
     return rows.join(game_labels(tables), on="game_id", how="inner", maintain_order="left")
 
 
@@ -51,15 +56,19 @@ def forward(network: WinProbabilityNetwork, inputs: NDArray[np.float32]) -> NDAr
 def calibrate(
     network: WinProbabilityNetwork, inputs: NDArray[np.float32], y: NDArray[np.float32]
 ) -> dict[str, Any]:
-    """The temperature that fits the calibration slice."""
-    return {"temperature": fit_temperature(forward(network, inputs), y[:, 0]).temperature}
+    """The temperatures that fit the calibration slice, with the announced features and without."""
+    seen = zip(CASES, (inputs, hide_announced(inputs, network.config)), strict=True)
+    return {case: {"temperature": fit_temperature(forward(network, x), y[:, 0]).temperature} for case, x in seen}
 
 
 def outputs(network: nn.Module, inputs: NDArray[np.float32], calibration: Mapping[str, Any]) -> Outputs:
     """Calibrated `home_win_probability` (n,) of feature rows (n, F)."""
     assert isinstance(network, WinProbabilityNetwork)  # noqa: S101 - narrows the family protocol for mypy
-    temperature = Temperature(float(calibration.get("temperature", 1.0)))
-    return {"home_win_probability": temperature.apply(forward(network, inputs))}
+    logits, probability = forward(network, inputs), np.empty(len(inputs))
+    for case, rows in rows_by_case(inputs, network.config).items():
+        temperature = Temperature(float(calibration.get(case, {}).get("temperature", 1.0)))
+        probability[rows] = temperature.apply(logits[rows])
+    return {"home_win_probability": probability}
 
 
 def columns(answer: Outputs, config: Mapping[str, Any]) -> list[pl.Series]:

@@ -1,13 +1,17 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const money = (value) => "$" + value.toLocaleString("en-US");
-const state = { slate: null, players: [], locked: new Set(), excluded: new Set() };
+const when = (text) => new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+const RETRY_MS = 3000;
+const BASIS = { champion: "model", file_average: "file average", out: "ruled out" };
+const state = { slate: null, site: "", players: [], locked: new Set(), excluded: new Set() };
 
 async function ask(path, options) {
   const answer = await fetch(path, options);
   const body = await answer.json().catch(() => ({ message: `${answer.status} ${answer.statusText}` }));
-  if (!answer.ok) throw new Error(body.message || JSON.stringify(body.detail || body));
-  return body;
+  if (answer.ok) return body;
+  const clash = body.rules ? ` (${body.rules.join("; ")})` : "";
+  throw Object.assign(new Error((body.message || "no answer") + clash), { retryable: body.retryable });
 }
 
 function tell(text, isError) {
@@ -23,29 +27,35 @@ function cell(row, text, className) {
   return td;
 }
 
-function toggle(row, set, other, id, label) {
+function toggle(row, player, mine, other, word) {
   const box = document.createElement("input");
   box.type = "checkbox";
-  box.checked = set.has(id);
-  box.setAttribute("aria-label", label);
+  box.checked = mine.has(player.id);
+  box.setAttribute("aria-label", `${word} ${player.name}`);
   box.addEventListener("change", () => {
-    if (box.checked) { set.add(id); other.delete(id); } else { set.delete(id); }
+    if (box.checked) { mine.add(player.id); other.delete(player.id); } else { mine.delete(player.id); }
     drawPlayers();
+    document.querySelector(`#players [aria-label="${CSS.escape(`${word} ${player.name}`)}"]`)?.focus();
   });
   row.insertCell().append(box);
 }
 
 function interval(row, player, top) {
   const td = row.insertCell();
+  td.className = "interval";
   const bar = document.createElement("span");
   bar.className = "bar";
+  bar.setAttribute("aria-hidden", "true");
+  const at = (value) => (100 * Math.max(value, 0)) / top;
   const band = document.createElement("i");
-  band.style.left = (100 * Math.max(player.q10, 0)) / top + "%";
-  band.style.width = (100 * Math.max(player.q90 - Math.max(player.q10, 0), 0)) / top + "%";
+  band.style.left = at(player.q10) + "%";
+  band.style.width = at(player.q90) - at(player.q10) + "%";
   const mark = document.createElement("b");
-  mark.style.left = (100 * Math.max(player.mean, 0)) / top + "%";
+  mark.style.left = at(player.mean) + "%";
   bar.append(band, mark);
-  td.append(bar, `${player.q10.toFixed(1)} – ${player.q90.toFixed(1)}`);
+  const text = document.createElement("span");
+  text.textContent = `${player.q10.toFixed(1)} – ${player.q90.toFixed(1)}`;
+  td.append(bar, text);
 }
 
 function drawPlayers() {
@@ -57,74 +67,95 @@ function drawPlayers() {
     const words = `${player.name} ${player.team} ${player.positions.join("/")}`.toLowerCase();
     if (wanted && !words.includes(wanted)) continue;
     const row = body.insertRow();
-    if (player.basis === "out") row.className = "out";
-    toggle(row, state.locked, state.excluded, player.id, `lock ${player.name}`);
-    toggle(row, state.excluded, state.locked, player.id, `exclude ${player.name}`);
-    cell(row, player.name);
+    row.className = player.basis === "out" || state.excluded.has(player.id) ? "out" : "";
+    if (state.locked.has(player.id)) row.className = "locked";
+    toggle(row, player, state.locked, state.excluded, "lock");
+    toggle(row, player, state.excluded, state.locked, "exclude");
+    cell(row, player.name, "name");
     cell(row, player.team);
     cell(row, player.positions.join("/"));
     cell(row, money(player.salary), "n");
-    cell(row, player.mean.toFixed(2), "n");
+    cell(row, player.mean.toFixed(2), "n points");
     interval(row, player, top);
-    cell(row, player.p_play.toFixed(2), "n");
-    cell(row, (1000 * player.mean / player.salary).toFixed(2), "n");
-    cell(row, player.basis);
+    cell(row, Math.round(100 * player.p_play) + " %", "n");
+    const thousands = state.site === "yahoo" ? player.salary : player.salary / 1000;
+    cell(row, (player.mean / thousands).toFixed(2), "n");
+    cell(row, BASIS[player.basis] || player.basis, "basis");
   }
+  const words = [];
+  if (state.locked.size) words.push(`${state.locked.size} locked`);
+  if (state.excluded.size) words.push(`${state.excluded.size} out`);
+  $("chosen").textContent = words.join(" · ");
 }
 
 function drawLineups(answer) {
-  const rows = new Map(state.players.map((p) => [p.id, p]));
   const cards = answer.lineups.map((lineup, index) => {
     const card = document.createElement("article");
     card.className = "card";
     const title = document.createElement("h3");
-    title.append(`Lineup ${index + 1}`, `${lineup.projection.toFixed(2)} pts`);
+    const points = document.createElement("strong");
+    points.textContent = `${lineup.projection.toFixed(2)} pts`;
+    title.append(`Lineup ${index + 1}`, points);
     const table = document.createElement("table");
     for (const player of lineup.players) {
       const row = table.insertRow();
-      const known = rows.get(player.id);
-      cell(row, player.slot);
-      cell(row, player.name);
+      if (state.locked.has(player.id)) row.className = "locked";
+      cell(row, player.slot, "slot");
+      cell(row, player.name, "name");
       cell(row, money(player.salary), "n");
-      cell(row, player.projection.toFixed(1), "n");
-      cell(row, known ? `${known.q10.toFixed(0)}–${known.q90.toFixed(0)}` : "", "n");
+      cell(row, player.projection.toFixed(1), "n points");
+      cell(row, `${player.q10.toFixed(0)}–${player.q90.toFixed(0)}`, "n soft");
     }
     const foot = document.createElement("small");
-    foot.textContent = `${money(lineup.salary)} · proven within ${lineup.gap.toFixed(2)} points`;
+    const proven = lineup.gap < 0.005 ? "proven best" : `within ${lineup.gap.toFixed(2)} points of the best`;
+    foot.textContent = `${money(lineup.salary)} · ${proven}`;
     card.append(title, table, foot);
     return card;
   });
   $("lineups").replaceChildren(...cards);
+  $("lineups-title").textContent = `${cards.length} lineups in ${Math.round(answer.solve_ms)} ms`;
+  $("lineups-title").hidden = false;
+}
+
+function forget() {
+  state.locked.clear();
+  state.excluded.clear();
+  $("lineups").replaceChildren();
+  for (const id of ["download", "lineups-title"]) $(id).hidden = true;
+  $("build").disabled = true;
 }
 
 async function openSlate(id) {
   state.slate = id;
-  state.locked.clear();
-  state.excluded.clear();
-  $("lineups").replaceChildren();
-  $("download").hidden = true;
-  $("build").disabled = true;
+  state.site = $("slate").selectedOptions[0]?.dataset.site || "";
+  forget();
   const answer = await ask(`/v1/projections?slate_id=${encodeURIComponent(id)}`);
   state.players = answer.players;
-  const origin = answer.source === "simulated" ? " · simulated league, not real games" : "";
-  $("model").textContent = `${answer.model.name} version ${answer.model.version} · data up to ${answer.data_timestamp}${origin}`;
+  const data = answer.data_timestamp ? ` · data up to ${when(answer.data_timestamp)}` : "";
+  const version = answer.model.version ? ` version ${answer.model.version}` : "";
+  $("model").textContent = `${answer.model.name}${version}${data}${answer.fallback ? " · fallback" : ""}`;
+  $("origin").hidden = answer.source !== "simulated";
   $("players-title").textContent = `Projections · ${answer.players.length} players`;
   tell(answer.warnings.join("\n"), false);
   drawPlayers();
   $("build").disabled = false;
 }
 
+function option(slate) {
+  const found = document.createElement("option");
+  const lock = slate.lock ? when(slate.lock) : "no date";
+  const origin = slate.source === "file" ? "your file" : slate.source;
+  found.value = slate.id;
+  found.dataset.site = slate.site;
+  found.textContent = `${slate.site} ${slate.sport} ${slate.mode} · ${slate.games} games · ${lock} · ${origin}`;
+  return found;
+}
+
 async function listSlates(chosen) {
   const { slates } = await ask("/v1/slates");
-  const options = slates.map((slate) => {
-    const option = document.createElement("option");
-    option.value = slate.id;
-    option.textContent = `${slate.site} ${slate.sport} ${slate.mode} · ${slate.games} games · ${slate.lock || "no date"} · ${slate.source}`;
-    return option;
-  });
-  $("slate").replaceChildren(...options);
+  $("slate").replaceChildren(...slates.map(option));
   const first = chosen || (slates.find((slate) => slate.site === "draftkings") || slates[0] || {}).id;
-  if (!first) { $("model").textContent = "no slate yet: drop a salary file"; return; }
+  if (!first) { $("model").textContent = "no slate yet: choose a salary file, or run the daily line"; return; }
   $("slate").value = first;
   await openSlate(first);
 }
@@ -140,6 +171,7 @@ async function upload(file) {
 
 async function build() {
   $("build").disabled = true;
+  $("build").textContent = "Building …";
   try {
     const answer = await ask("/v1/lineups", {
       method: "POST",
@@ -160,12 +192,24 @@ async function build() {
     $("download").hidden = false;
   } finally {
     $("build").disabled = false;
+    $("build").textContent = "Build lineups";
   }
 }
 
 const guarded = (action) => (...words) => action(...words).catch((error) => tell(error.message, true));
+
+async function begin() {
+  try {
+    await listSlates();
+  } catch (error) {
+    tell(`${error.message}${error.retryable === false ? "" : "\ntrying again …"}`, true);
+    if (error.retryable !== false) setTimeout(begin, RETRY_MS);
+  }
+}
+
 $("slate").addEventListener("change", guarded(() => openSlate($("slate").value)));
 $("file").addEventListener("change", guarded(async () => { if ($("file").files[0]) await upload($("file").files[0]); }));
+$("file").addEventListener("click", () => { $("file").value = ""; });
 $("build").addEventListener("click", guarded(build));
 $("search").addEventListener("input", drawPlayers);
 for (const name of ["dragover", "dragleave", "drop"]) {
@@ -175,4 +219,4 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     if (name === "drop" && event.dataTransfer.files[0]) guarded(upload)(event.dataTransfer.files[0]);
   });
 }
-guarded(listSlates)();
+begin();

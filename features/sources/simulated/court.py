@@ -57,6 +57,7 @@ def shot(f: Floor, points: int, value: int, feet: int, blocker: int) -> None:
 
 @compiled
 def advance(f: Floor, ds: int) -> None:
+    """Let `ds` deciseconds pass, at most to the end of the period; who is on the floor plays them."""
     ds = min(ds, f.state[at.CLOCK])
     f.state[at.CLOCK] -= ds
     f.state[at.ELAPSED] += ds
@@ -67,6 +68,7 @@ def advance(f: Floor, ds: int) -> None:
 
 @compiled
 def score(f: Floor, side: int, points: int) -> None:
+    """Add `points` to a side."""
     f.state[at.HOME + side] += points
     for k in range(5):
         f.box[side, f.court[side, k], at.PLUS] += points
@@ -95,6 +97,7 @@ def pick(f: Floor, side: int, column: int, without: int) -> int:
 
 @compiled
 def five(f: Floor, side: int, column: int) -> float:
+    """Sum of a skill over the five of a side on the floor."""
     total = 0.0
     for k in range(5):
         total += f.players[side, f.court[side, k], column]
@@ -159,11 +162,13 @@ def substitute(f: Floor, side: int, patience: float, recorded: int) -> None:
 
 @compiled
 def dead_ball(f: Floor) -> None:
+    """Let both coaches substitute."""
     for side in range(2):
         substitute(f, side, PATIENCE_DS, at.ON_RECORD)
 
 
 @compiled
 def turn_over(f: Floor) -> None:
+    """Give the ball to the other side."""
     f.state[at.BALL] = 1 - f.state[at.BALL]
     f.state[at.FRESH] = 1
