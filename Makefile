@@ -8,7 +8,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run serve test test-all test-real check bench docs clean
+.PHONY: help setup run serve test test-all test-real check bench docs repro clean
 
 help:           ## list the verbs
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -48,5 +48,8 @@ bench: setup    ## every benchmark, JSON into benchmarks/results
 docs: setup     ## regenerate docs/results.md from the JSON results
 	$(BIN)/python -m flows.results
 
+repro: setup    ## rebuild the reference pipeline with DVC: dvc.lock and metrics.json
+	DVC_NO_ANALYTICS=1 $(BIN)/dvc repro
+
 clean:          ## remove the virtual environment, local state and caches
-	rm -rf $(VENV) .fantasy .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .fantasy data/simulated data/validation.json .dvc/cache .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

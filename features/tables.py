@@ -60,7 +60,7 @@ KEYS: Final[dict[TableName, tuple[str, ...]]] = {
 }
 #: Columns that a source may lack; they are filled with nulls.
 OPTIONAL: Final[dict[TableName, frozenset[str]]] = {
-    "games": frozenset({"close_home_spread", "close_total", "close_home_ml", "close_away_ml", "periods",
+    "games": frozenset({"tip_et_min", "close_home_spread", "close_total", "close_home_ml", "close_away_ml", "periods",
                         "home_q1", "home_q2", "home_q3", "home_q4", "away_q1", "away_q2", "away_q3", "away_q4"}),
     "box": frozenset({"plus_minus", "pf", "source", "oreb", "dreb", "win"}),
     "pbp": frozenset({"action_code", "wall_et_min", "shot_dist", "subtype", "p3_id", "p3_name", "p2_id",

@@ -28,8 +28,9 @@ def collect(spec: LineSpec) -> dict[str, Any]:
         slates = upcoming_slates(spec, source)
         for slate in slates:
             spec.store.write_slate(slate)
+        lost = f", {counts.failed} NOT WRITTEN (the next collect tries them again)" if counts.failed else ""
         shown.summary = (
-            f"{counts.new} new, {counts.changed} changed, {counts.duplicate} known, {len(slates)} slates"
+            f"{counts.new} new, {counts.changed} changed, {counts.duplicate} known, {len(slates)} slates{lost}"
         )
     return {**asdict(counts), "slates": [slate.slate_id for slate in slates]}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +14,13 @@ import polars as pl
 
 from features.contests import Contest, load_contest
 from features.errors import InvalidInput, NotMaterialized
+from features.files import replace_file
 from features.scoring import SITES, Site
 from features.slate import Slate
-from features.sources.player_names import MatchReport, match_players
+from features.sources.player_names import MatchReport, match_players, normalize_name
 from features.sources.projections_file import read_projections
 from features.sources.salaries import date_from_name, read_salaries
+from features.sources.upload import write_upload
 from features.stores.offline import OfflineStore
 from features.workspace import LEAGUES, Workspace
 from flows.settings import FlowSettings
@@ -101,6 +103,7 @@ class BuiltLineups:
         """Machine form of `fantasy lineups --json`."""
         slate = self.projected.slate
         return {
+            "league": self.projected.workspace.league,
             "lineups": [lineup.as_json() for lineup in self.result.lineups],
             "solve_ms": round(self.result.solve_ms, 3),
             "model": self.projected.model,
@@ -146,12 +149,17 @@ def project(slate: Slate, *, league: str, own: str | None = None) -> ProjectedSl
     return ProjectedSlate(slate, match, projections, workspace)
 
 
-def build(projected: ProjectedSlate, rules: PlayerRules) -> BuiltLineups:
-    """Optimize, and keep the result as the workspace's newest lineups for grading."""
+def build(projected: ProjectedSlate, rules: PlayerRules, *, out: Path | None = None) -> BuiltLineups:
+    """Optimize, write the upload file `out`, and keep the result as the workspace's newest lineups for grading.
+
+    When the upload file cannot be written nothing is kept either.
+    """
     slate = projected.slate
     contest = load_contest(slate.site, slate.sport, slate.mode)
     result = draft(slate, projected.projections, contest, rules.resolve(slate))
     built = BuiltLineups(projected, contest, result)
+    if out is not None:
+        write_upload(out, result.lineups, projected.slate, contest)
     _remember(built)
     return built
 
@@ -169,20 +177,19 @@ def _choose(settings: FlowSettings, league: str) -> tuple[Workspace, Champion | 
 
 
 def _site_id(slate: Slate, who: str, rule: str) -> str:
-    wanted = who.casefold().strip()
-    found = [p.site_id for p in slate.players if wanted in (p.site_id.casefold(), p.name.casefold())]
+    wanted, name = who.strip().casefold(), normalize_name(who)
+    found = [p.site_id for p in slate.players if wanted == p.site_id.casefold() or name == normalize_name(p.name)]
     if len(found) != 1:
-        problem = "is not on this slate" if not found else f"names {len(found)} players; use an id"
+        near = get_close_matches(name, {normalize_name(p.name): p.name for p in slate.players}, n=1)
+        hint = f"; did you mean {near[0].title()!r}?" if near else "; give a name or id of the salary file"
+        problem = f"is not on this slate{hint}" if not found else f"names {len(found)} players; use an id"
         raise InvalidInput(f"--{rule} {who!r} {problem}")
     return found[0]
 
 
 def _remember(built: BuiltLineups) -> None:
     folder = built.projected.workspace.lineups
-    folder.mkdir(parents=True, exist_ok=True)
     OfflineStore(built.projected.workspace).write_slate(built.projected.slate)
-    text = json.dumps({**built.as_json(), "league": built.projected.workspace.league}, default=str)
+    text = json.dumps(built.as_json(), default=str)
     for name in (f"{built.projected.slate.slate_id}.json", "latest.json"):
-        temporary = folder / f".{name}.{os.getpid()}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / name)
+        replace_file(folder / name, lambda temporary: temporary.write_text(text, encoding="utf-8"))

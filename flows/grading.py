@@ -22,7 +22,7 @@ from features.views.entities import SEASON_STARTS_MONTH
 from features.workspace import LEAGUES, Workspace
 from flows.settings import FlowSettings
 from models.lineups.grading import grade
-from models.lineups.problem import lineup_from_json
+from models.lineups.problem import Lineup, lineup_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,12 @@ def grade_built(data: Path | None, *, lineups_file: Path | None, contest_file: P
     folder = data or settings.data
     if folder is None:
         raise InvalidInput("grading needs real box scores: pass --data DIR or set FANTASY_DATA")
-    built, workspace = _built(settings, lineups_file)
+    built, lineups, workspace = _built(settings, lineups_file)
     slate = OfflineStore(workspace).read_slate(built["slate"]["id"])
     day = _day_of(slate)
     box = _box_on(folder, day)
     contest = contest_file or _contest_of(folder, slate, day)
     standings = read_standings(contest) if contest is not None else None
-    lineups = [lineup_from_json(body) for body in built["lineups"]]
     graded = grade(lineups, box, slate, standings)
     projected = pl.Series("projection", [lineup.projection for lineup in lineups])
     frame = graded.frame.with_columns(projected)
@@ -67,7 +66,7 @@ def grade_built(data: Path | None, *, lineups_file: Path | None, contest_file: P
     )
 
 
-def _built(settings: FlowSettings, lineups_file: Path | None) -> tuple[dict[str, Any], Workspace]:
+def _built(settings: FlowSettings, lineups_file: Path | None) -> tuple[dict[str, Any], list[Lineup], Workspace]:
     workspaces = [Workspace(settings.home, league) for league in LEAGUES]
     if lineups_file is None:
         newest = [w for w in workspaces if (w.lineups / "latest.json").is_file()]
@@ -77,12 +76,14 @@ def _built(settings: FlowSettings, lineups_file: Path | None) -> tuple[dict[str,
         lineups_file = workspace.lineups / "latest.json"
     try:
         built: dict[str, Any] = json.loads(lineups_file.read_text(encoding="utf-8"))
-        league = built["league"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        lineups = [lineup_from_json(body) for body in built["lineups"]]
+        league = next(name for name in LEAGUES if name == built["league"])
+        str(built["slate"]["id"]), dict(built["model"])
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise InvalidInput(
             f"--lineups {lineups_file} is not what `fantasy lineups --json` prints ({error!r})"
         ) from error
-    return built, Workspace(settings.home, league)
+    return built, lineups, Workspace(settings.home, league)
 
 
 def _day_of(slate: Slate) -> date:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +17,23 @@ import yaml
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from features.errors import FantasyError
+from features.errors import FantasyError, NotMaterialized
 from features.params import read_params
 from flows.progress import step
 from flows.spec import LineSpec
 from models.lifecycle import Lineage
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
+CONFIG: Final = """\
+[core]
+    no_scm = true
+    analytics = false
+    check_update = false
+[cache]
+    type = "reflink,hardlink,copy"
+"""
+#: Written last, so that a set-up cut short is done again.
+READY: Final = Path(".dvc") / "set-up"
 
 
 class PinFailed(FantasyError):
@@ -43,15 +56,32 @@ def pin(spec: LineSpec) -> Lineage:
 
 
 def pin_archive(root: Path) -> str:
-    """Run `dvc add raw` in `root` and return the hash DVC gave it. Raises `PinFailed` with DVC's words."""
-    if not (root / ".dvc").is_dir():
-        _dvc(root, "init", "--no-scm", "--quiet")
-        _dvc(root, "config", "core.analytics", "false")
-        _dvc(root, "config", "cache.type", "reflink,hardlink,copy")
-        (root / ".dvcignore").write_text("raw/ledger.*\n**/.lock\n", encoding="utf-8")
-    _dvc(root, "add", "--quiet", "raw")
-    pinned: dict[str, Any] = yaml.safe_load((root / "raw.dvc").read_text(encoding="utf-8"))
+    """Run `dvc add raw` in `root` and return the hash DVC gave it.
+
+    A pin that finds another under way waits for it. Raises `NotMaterialized` when nothing was collected,
+    `PinFailed` with DVC's words when DVC fails.
+    """
+    if not (root / "raw").is_dir():
+        raise NotMaterialized(f"no raw archive in {root}: run `fantasy collect` first")
+    with _alone(root):
+        # Whoever wrote this was killed: a live pin would hold our own lock.
+        (root / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
+        if not (root / READY).is_file():
+            _dvc(root, "init", "--no-scm", "--force", "--quiet")
+            (root / ".dvc" / "config").write_text(CONFIG, encoding="utf-8")
+            (root / ".dvcignore").write_text("raw/ledger.*\n**/.lock\n**/*.tmp\n", encoding="utf-8")
+            (root / READY).touch()
+        _dvc(root, "add", "raw")
+        pinned: dict[str, Any] = yaml.safe_load((root / "raw.dvc").read_text(encoding="utf-8"))
     return str(pinned["outs"][0]["md5"])
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One pin of a workspace at a time; the kernel frees the lock of a killed process."""
+    with (root / ".pin.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def git_sha() -> str:

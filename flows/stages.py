@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from features.errors import InvalidInput
-from features.ingest import collect as ingest
-from features.materialize import materialize as build_views
-from features.params import read_params
-from features.validation import validate as run_suites
+from features.errors import InvalidInput, StoreUnavailable
+from features.params import VARIABLE, read_params
 from flows.commands.tables import console
 from flows.spec import LineSpec
-from models.lifecycle import FAMILIES, known_tables
 
 DATA: Final = Path("data")
 METRICS: Final = Path("metrics.json")
@@ -29,11 +26,19 @@ SPEC: Final = LineSpec(source="simulated", home=DATA)
 
 def collect() -> None:
     """Simulate the league into tables."""
-    ingest(SPEC.open_source(), SPEC.workspace, as_of=SPEC.as_of(), seasons=SPEC.seasons)
+    from features.ingest import collect as ingest
+
+    # What an earlier run left is no input of this stage: its result must follow from code and parameters alone.
+    shutil.rmtree(SPEC.workspace.raw, ignore_errors=True)
+    counts = ingest(SPEC.open_source(), SPEC.workspace, as_of=SPEC.as_of(), seasons=SPEC.seasons)
+    if counts.failed:
+        raise StoreUnavailable(f"{counts.failed} records could not be written below {DATA}; free disk space")
 
 
 def validate() -> None:
     """Run every suite; write which seasons may be used."""
+    from features.validation import validate as run_suites
+
     report = run_suites(SPEC.store, as_of=SPEC.as_of())
     suites = {f"{suite.suite} {suite.season or ''}".strip(): suite.status for suite in report.suites}
     _write(DATA / "validation.json", {"usable_seasons": list(report.usable_seasons), "suites": suites})
@@ -41,27 +46,32 @@ def validate() -> None:
 
 def materialize() -> None:
     """Compute the feature views."""
+    from features.materialize import materialize as build_views
+
     build_views(SPEC.store, None, league=SPEC.league, as_of=SPEC.as_of(), excluded_seasons=_excluded())
 
 
 def train() -> None:
     """Train one bundle per family."""
+    from models.lifecycle import FAMILIES, known_tables
     from models.training.fit import train as fit
 
     tables, views = known_tables(SPEC.workspace, SPEC.as_of(), _excluded()), SPEC.store.read_views()
     for family in FAMILIES:
         out = SPEC.workspace.bundles / family
-        checkpoints = Path(".fantasy") / "checkpoints" / family
+        checkpoints = DATA / "checkpoints" / family
         fit(
             family, tables, views, read_params(), as_of=SPEC.as_of(), out=out, league=SPEC.league,
             checkpoints=checkpoints, device="cpu",
         )  # fmt: skip
+        shutil.rmtree(checkpoints)
 
 
 def evaluate() -> None:
     """Judge each bundle against the best baseline; write the figures."""
     from models.bundle import load_bundle
     from models.judgement import judge
+    from models.lifecycle import FAMILIES, known_tables
 
     tables, views = known_tables(SPEC.workspace, SPEC.as_of(), _excluded()), SPEC.store.read_views()
     metrics: dict[str, Any] = {"source": "simulated"}
@@ -94,6 +104,8 @@ def main(words: list[str]) -> None:
     """Run the stage named by the first word."""
     if len(words) != 1 or words[0] not in STAGES:
         raise InvalidInput(f"name one stage of {', '.join(STAGES)}")
+    if os.environ.get(VARIABLE):
+        raise InvalidInput(f"{VARIABLE} is set, but DVC sees params.yaml only; unset it")
     console.print(f"stage {words[0]}")
     STAGES[words[0]]()
 

@@ -89,7 +89,8 @@ def winner_report(
                 "n": int(known.sum()),
                 "accuracy": float(hits(q[known], y[known]).mean()),
                 "brier": float(squared_errors(q[known], y[known]).mean()),
-                "gated_accuracy": gated["accuracy"]["value"],
+                # None when it never claims enough to answer: JSON has no NaN.
+                "gated_accuracy": gated["accuracy"]["value"] if gated["n"] else None,
                 "gated_coverage": gated["coverage"]["value"],
             }
     return report

@@ -6,8 +6,9 @@ winners by Brier score; both lower is better, both compared on the same rows and
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from features.labels import TARGETS
 from features.tables import EASTERN, Tables
 from features.views import Views
 from models.baselines import game_baselines
@@ -38,6 +40,7 @@ from models.projection.config import LEVELS
 from models.report import EARLIER_GAMES, with_player_baselines
 from models.selective import gated_report, hits
 
+log = logging.getLogger(__name__)
 SITE: Final = "draftkings"
 LABEL: Final = f"fantasy_points_{SITE}"
 #: A slice of fewer rows says too little to hold a promotion back.
@@ -87,22 +90,33 @@ def judge(
     *,
     as_of: datetime,
 ) -> Verdict:
-    """Compare on every labelled row after both models' last lesson and before the day of `as_of`."""
+    """Compare on every labelled row after both models' last lesson and before the day of `as_of`.
+
+    The opponent is the best baseline while there is no champion, or when the champion no longer answers: features
+    it reads are gone, or its answers are not finite. A challenger that reads a label, or whose own answers are not
+    finite, is rejected without a comparison.
+    """
+    version = None if champion is None else champion.version
+    if leaked := sorted(set(challenger.features) & set(TARGETS)):
+        return Verdict(
+            "reject", (f"its features {leaked} are what it is to predict",), challenger.version, version, None
+        )
     rows = family_of(challenger.family).labelled_rows(tables, views)
     if challenger.family == "projection":
         rows = with_player_baselines(rows, tables).filter(pl.col("earlier_games") >= EARLIER_GAMES)
     learned = max(model.trained_through for model in (challenger, champion) if model is not None)
     today = as_of.astimezone(ZoneInfo(EASTERN)).date()
     judged = rows.filter(pl.col("game_date").is_between(learned, today, closed="none"))
-    version = None if champion is None else champion.version
     if judged["game_date"].n_unique() < 2:
         reason = f"fewer than two game dates after {learned}: nothing to compare on yet"
         return Verdict("hold", (reason,), challenger.version, version, None)
-    past = rows.filter(pl.col("game_date") <= learned)
     mine = _answers(challenger, judged, params)
-    theirs = (
-        _best_baseline(judged, past, tables, params) if champion is None else _answers(champion, judged, params)
-    )
+    if mine.scores.nan_rate > 0:
+        reason = f"answers are not finite numbers (share {mine.scores.nan_rate:.4f})"
+        return Verdict("reject", (reason,), challenger.version, version, None)
+    theirs = _champion_answers(champion, judged, params)
+    if theirs is None:
+        theirs = _best_baseline(judged, rows.filter(pl.col("game_date") <= learned), tables, params)
     evidence = _evidence(challenger, champion, judged, mine, theirs, params)
     decision = decide(evidence, _policy(challenger.family, params))
     return Verdict(decision.action, decision.reasons, challenger.version, version, evidence)
@@ -117,6 +131,24 @@ def _answers(model: LoadedModel, rows: pl.DataFrame, params: Mapping[str, Any]) 
     return _point_answers(name, output["mean"][:, index], output["quantiles"][:, index], rows)
 
 
+def _champion_answers(
+    champion: LoadedModel | None, rows: pl.DataFrame, params: Mapping[str, Any]
+) -> Answers | None:
+    """None when there is no champion to compare with, or none that still answers."""
+    if champion is None:
+        return None
+    if gone := sorted(set(champion.features) - set(rows.columns)):
+        log.warning(
+            "champion %s version %s reads features that are gone: %s", champion.name, champion.version, gone
+        )
+        return None
+    answers = _answers(champion, rows, params)
+    if answers.scores.nan_rate > 0:
+        log.warning("champion %s version %s gives answers that are not finite", champion.name, champion.version)
+        return None
+    return answers
+
+
 def _winner_answers(name: str, probability: Array, rows: pl.DataFrame, params: Mapping[str, Any]) -> Answers:
     label = rows["home_win"].cast(pl.Float64).to_numpy()
     losses = squared_errors(probability, label)
@@ -129,10 +161,15 @@ def _winner_answers(name: str, probability: Array, rows: pl.DataFrame, params: M
         gate_claimed=gate["claimed"]["value"] if gate["n"] else None,
         gate_hit=gate["accuracy"]["value"] if gate["n"] else None,
         gate_coverage=gate["coverage"]["value"],
-        nan_rate=float((~np.isfinite(probability)).mean()),
+        nan_rate=_nan_rate(probability[:, None]),
         more={"accuracy": float(hits(probability, label).mean()), "base_rate": float(label.mean())},
     )
     return Answers(name, losses, scores)
+
+
+def _nan_rate(answers: Array) -> float:
+    """Share of answers (n, figures) with a figure that is not finite."""
+    return float((~np.isfinite(answers)).any(axis=1).mean())
 
 
 def _point_answers(name: str, mean: Array, quantiles: Array, rows: pl.DataFrame) -> Answers:
@@ -145,7 +182,7 @@ def _point_answers(name: str, mean: Array, quantiles: Array, rows: pl.DataFrame)
         loss=float(losses.mean()),
         interval_coverage=covered.value,
         interval_coverage_se=(covered.high - covered.low) / (2 * 1.96),
-        nan_rate=float((~np.isfinite(mean)).mean()),
+        nan_rate=_nan_rate(np.column_stack([mean, quantiles])),
         more={"mae": float(absolute_errors(mean, label).mean())},
     )
     return Answers(name, losses, scores)
@@ -167,8 +204,12 @@ def _best_baseline(rows: pl.DataFrame, past: pl.DataFrame, tables: Tables, param
         )
         for name in ("home", "elo"):
             probability = answers[f"{name}_probability"].to_numpy()
-            rivals.append(_winner_answers(f"baseline {name}", probability, rows, params))
-    return min(rivals, key=lambda rival: rival.scores.loss)
+            rival = _winner_answers(f"baseline {name}", probability, rows, params)
+            # A baseline serves nobody: answering less often than an overconfident one is no loss of coverage.
+            rivals.append(replace(rival, scores=replace(rival.scores, gate_coverage=None)))
+    best = min(rivals, key=lambda rival: rival.scores.loss)
+    # Nobody was served by a baseline, so answers it would have dared to give are nothing to lose.
+    return replace(best, scores=replace(best.scores, gate_coverage=None))
 
 
 def _evidence(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -70,11 +71,15 @@ class Challenger:
         return asdict(self)
 
 
-def open_registry(settings: ModelSettings) -> Registry:
-    """Open the registry with its audit database brought up to date."""
+@contextmanager
+def open_registry(settings: ModelSettings) -> Iterator[Registry]:
+    """The registry with its audit database brought up to date; its connections are closed at the end."""
     database = Database(settings.database_url)
-    database.migrate()
-    return Registry(settings, database)
+    try:
+        database.migrate()
+        yield Registry(settings, database)
+    finally:
+        database.close()
 
 
 def known_tables(workspace: Workspace, as_of: datetime, excluded_seasons: Sequence[int] = ()) -> Tables:
@@ -96,47 +101,47 @@ def train_challenger(
     on_progress: Progress | None = None,
 ) -> Challenger:
     """Train and register one version, unless one from the same data, code and parameters is registered."""
-    registry = open_registry(settings)
-    name = model_name(workspace.league, family)
-    excluded = ",".join(map(str, excluded_seasons))
-    tags = {**lineage.as_json(), "as_of": as_of.isoformat(), "excluded_seasons": excluded, "family": family}
-    if not retrain and (twin := _twin(registry.versions(name), tags)) is not None:
-        return Challenger(name, twin.version, True, _metrics(twin))
-    from models.training.fit import train  # Lightning: seconds to import, and only here
+    with open_registry(settings) as registry:
+        name = model_name(workspace.league, family)
+        excluded = ",".join(map(str, excluded_seasons))
+        tags = {**lineage.as_json(), "as_of": as_of.isoformat(), "excluded_seasons": excluded, "family": family}
+        if not retrain and (twin := _twin(registry.versions(name), tags)) is not None:
+            return Challenger(name, twin.version, True, _metrics(twin))
+        from models.training.fit import train  # Lightning: seconds to import, and only here
 
-    out = workspace.bundles / f"{family}-{as_of:%Y%m%d}-{lineage.data_hash[:8]}"
-    trained = train(
-        family,
-        known_tables(workspace, as_of, excluded_seasons),
-        OfflineStore(workspace).read_views(),
-        read_params(),
-        as_of=as_of,
-        out=out,
-        league=workspace.league,
-        references=tags,
-        device=settings.device,
-        on_progress=on_progress,
-    )
-    dates = {
-        "fit_through": trained.fit_through,
-        "calibrated_through": trained.calibrated_through,
-        "trained_through": trained.trained_through,
-        "tested_from": trained.tested_from,
-        "tested_through": trained.tested_through,
-    }
-    source = DatasetReference(f"{workspace.league}-raw", lineage.data_hash[:36], str(workspace.raw))
-    version = registry.register(
-        trained.bundle_path,
-        name=name,
-        metrics={**trained.metrics, "samples_per_s": trained.samples_per_s},
-        tags={**tags, **{key: value.isoformat() for key, value in dates.items()}, "device": trained.device},
-        params={**read_params()["train"], "precision": trained.precision, "rows": trained.rows},
-        curves=_curves(trained.curve),
-        datasets=[source],
-    )
-    registry.nominate(name, version.version)
-    shutil.rmtree(out.with_name(f"{out.name}.checkpoints"), ignore_errors=True)
-    return Challenger(name, version.version, False, trained.metrics)
+        out = workspace.bundles / f"{family}-{as_of:%Y%m%d}-{lineage.data_hash[:8]}"
+        trained = train(
+            family,
+            known_tables(workspace, as_of, excluded_seasons),
+            OfflineStore(workspace).read_views(),
+            read_params(),
+            as_of=as_of,
+            out=out,
+            league=workspace.league,
+            references=tags,
+            device=settings.device,
+            on_progress=on_progress,
+        )
+        dates = {
+            "fit_through": trained.fit_through,
+            "calibrated_through": trained.calibrated_through,
+            "trained_through": trained.trained_through,
+            "tested_from": trained.tested_from,
+            "tested_through": trained.tested_through,
+        }
+        source = DatasetReference(f"{workspace.league}-raw", lineage.data_hash[:36], str(workspace.raw))
+        version = registry.register(
+            trained.bundle_path,
+            name=name,
+            metrics={**trained.metrics, "samples_per_s": trained.samples_per_s},
+            tags={**tags, **{key: value.isoformat() for key, value in dates.items()}, "device": trained.device},
+            params={**read_params()["train"], "precision": trained.precision, "rows": trained.rows},
+            curves=_curves(trained.curve),
+            datasets=[source],
+        )
+        registry.nominate(name, version.version)
+        shutil.rmtree(out.with_name(f"{out.name}.checkpoints"), ignore_errors=True)
+        return Challenger(name, version.version, False, trained.metrics)
 
 
 def evaluate_challenger(
@@ -149,43 +154,49 @@ def evaluate_challenger(
     excluded_seasons: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Judge a registered version against the champion, or the best baseline when there is none yet."""
-    registry = open_registry(settings)
-    name = model_name(workspace.league, family)
-    challenger = _load(registry, workspace, _registered(registry, name, version))
-    current = registry.alias(name, CHAMPION)
-    if current is not None and current.version == version:
-        reasons = [f"version {version} is the champion already"]
-        return {"action": "hold", "reasons": reasons, "challenger": version, "champion": version, "evidence": None}
-    champion = None if current is None else _load(registry, workspace, current)
-    tables = known_tables(workspace, as_of, excluded_seasons)
-    views = OfflineStore(workspace).read_views()
-    return judge(challenger, champion, tables, views, read_params(), as_of=as_of).as_json()
+    with open_registry(settings) as registry:
+        name = model_name(workspace.league, family)
+        challenger = _load(registry, workspace, _registered(registry, name, version))
+        current = registry.alias(name, CHAMPION)
+        if current is not None and current.version == version:
+            reasons = [f"version {version} is the champion already"]
+            return {
+                "action": "hold",
+                "reasons": reasons,
+                "challenger": version,
+                "champion": version,
+                "evidence": None,
+            }
+        champion = None if current is None else _load(registry, workspace, current)
+        tables = known_tables(workspace, as_of, excluded_seasons)
+        views = OfflineStore(workspace).read_views()
+        return judge(challenger, champion, tables, views, read_params(), as_of=as_of).as_json()
 
 
 def apply_verdict(
     family: str, workspace: Workspace, settings: ModelSettings, verdict: Mapping[str, Any], *, actor: str
 ) -> dict[str, Any]:
     """Move the alias when the verdict says promote, else note the decision; return who is champion now."""
-    registry = open_registry(settings)
-    name = model_name(workspace.league, family)
-    version = str(verdict["challenger"])
-    action: Literal["hold", "reject"] = "reject" if verdict["action"] == "reject" else "hold"
-    if verdict["action"] == "promote":
-        registry.promote(name, version, expected=verdict["champion"], evidence=verdict, actor=actor)
-    elif verdict["champion"] != version:
-        registry.note(name, version, action=action, evidence=verdict, actor=actor)
-    return {"name": name, "action": verdict["action"], "champion": keep_champion(family, workspace, registry)}
+    with open_registry(settings) as registry:
+        name = model_name(workspace.league, family)
+        version = str(verdict["challenger"])
+        action: Literal["hold", "reject"] = "reject" if verdict["action"] == "reject" else "hold"
+        if verdict["action"] == "promote":
+            registry.promote(name, version, expected=verdict["champion"], evidence=verdict, actor=actor)
+        elif verdict["champion"] != version:
+            registry.note(name, version, action=action, evidence=verdict, actor=actor)
+        return {"name": name, "action": verdict["action"], "champion": keep_champion(family, workspace, registry)}
 
 
 def roll_back(
     family: str, workspace: Workspace, settings: ModelSettings, *, actor: str, reason: str = ""
 ) -> dict[str, Any]:
     """Give the alias back to the version before. Raises `NoChampion` when there is none."""
-    registry = open_registry(settings)
-    name = model_name(workspace.league, family)
-    target = registry.rollback(name, actor, reason=reason)
-    keep_champion(family, workspace, registry)
-    return {"name": name, "champion": target.version}
+    with open_registry(settings) as registry:
+        name = model_name(workspace.league, family)
+        target = registry.rollback(name, actor, reason=reason)
+        keep_champion(family, workspace, registry)
+        return {"name": name, "champion": target.version}
 
 
 def keep_champion(family: str, workspace: Workspace, registry: Registry) -> str | None:
@@ -205,36 +216,38 @@ def watch_champion(
     from models.families import family_of
     from models.monitoring import drift_report, model_staleness
 
-    registry = open_registry(settings)
-    version = registry.alias(model_name(workspace.league, family), CHAMPION)
-    if version is None:
-        return {"level": "unknown", "reason": "no champion yet"}
-    model = _load(registry, workspace, version)
-    rows = family_of(family).labelled_rows(known_tables(workspace, as_of), OfflineStore(workspace).read_views())
-    learned = model.trained_through
-    day = pl.col("game_date")
-    report = drift_report(
-        rows.filter(day.is_between(learned - timedelta(days=REFERENCE_DAYS), learned)),
-        rows.filter(day > as_of.date() - timedelta(days=CURRENT_DAYS)),
-        [name for name in model.features if not CALENDAR.search(name)],
-        staleness=model_staleness(learned, as_of),
-    )
-    return report.as_json()
+    with open_registry(settings) as registry:
+        version = registry.alias(model_name(workspace.league, family), CHAMPION)
+        if version is None:
+            return {"level": "unknown", "reason": "no champion yet"}
+        model = _load(registry, workspace, version)
+        rows = family_of(family).labelled_rows(
+            known_tables(workspace, as_of), OfflineStore(workspace).read_views()
+        )
+        learned = model.trained_through
+        day = pl.col("game_date")
+        report = drift_report(
+            rows.filter(day.is_between(learned - timedelta(days=REFERENCE_DAYS), learned)),
+            rows.filter(day > as_of.date() - timedelta(days=CURRENT_DAYS)),
+            [name for name in model.features if not CALENDAR.search(name)],
+            staleness=model_staleness(learned, as_of),
+        )
+        return report.as_json()
 
 
 def list_versions(league: League, settings: ModelSettings) -> list[dict[str, Any]]:
     """Every version of a league's models, newest first, with its place and headline figures."""
-    registry = open_registry(settings)
-    found: list[dict[str, Any]] = []
-    for family in FAMILIES:
-        name = model_name(league, family)
-        champion = registry.alias(name, CHAMPION)
-        for version in registry.versions(name):
-            is_champion = champion is not None and champion.version == version.version
-            found.append({"name": name, "version": version.version, "champion": is_champion, **version.tags})
-    if not found:
-        raise NoChampion(f"no model of league {league!r} is registered yet: run `fantasy run`")
-    return found
+    with open_registry(settings) as registry:
+        found: list[dict[str, Any]] = []
+        for family in FAMILIES:
+            name = model_name(league, family)
+            champion = registry.alias(name, CHAMPION)
+            for version in registry.versions(name):
+                is_champion = champion is not None and champion.version == version.version
+                found.append({"name": name, "version": version.version, "champion": is_champion, **version.tags})
+        if not found:
+            raise NoChampion(f"no model of league {league!r} is registered yet: run `fantasy run`")
+        return found
 
 
 def _load(registry: Registry, workspace: Workspace, version: ModelVersion) -> LoadedModel:

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-import torch
 from fastapi import Depends, Request
 
 from features.errors import FantasyError
@@ -51,15 +50,13 @@ class Context:
             database=database,
             online=online,
             champions=champions,
-            predictor=SlatePredictor(champions, online),
+            predictor=SlatePredictor(champions, online, torch_threads=settings.torch_threads),
             recorder=Recorder(database),
             solver=ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="solver"),
         )
 
     def start(self) -> None:
         """Begin watching for champions; compile the optimizer meanwhile, so that no request waits for that."""
-        # More threads than cores share a request's small matrices badly (models.device.one_thread).
-        torch.set_num_threads(self.settings.torch_threads)
         self.champions.start()
         self.recorder.start()
         threading.Thread(target=_warm_optimizer, name="warm", daemon=True).start()

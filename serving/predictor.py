@@ -17,6 +17,7 @@ from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import polars as pl
+import torch
 from fastapi.concurrency import run_in_threadpool
 
 from features.errors import InvalidInput, NotMaterialized, StoreUnavailable
@@ -78,11 +79,11 @@ class Winners:
 class SlatePredictor:
     """Answers from the online store and the champion now serving. Raises `StoreUnavailable` when Redis is down."""
 
-    def __init__(self, champions: Champions, online: OnlineStore) -> None:
+    def __init__(self, champions: Champions, online: OnlineStore, *, torch_threads: int = 1) -> None:
         self._champions = champions
         self._online = online
         self._snapshots = Snapshots(online)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+        self._thread = ThreadPoolExecutor(1, "inference", initializer=_limit_threads, initargs=(torch_threads,))
 
     async def project(self, stored: StoredSlate) -> Projected:
         """Project a slate as of its lock; the model is taken once and kept to the end."""
@@ -171,6 +172,12 @@ class SlatePredictor:
             return 0
         matched = match_players(slate, directory).slate
         return sum(player.player_id is not None for player in matched.players)
+
+
+def _limit_threads(count: int) -> None:
+    """Torch keeps its number of threads per calling thread; more than cores share small matrices badly."""
+    torch.set_num_threads(count)
+    telemetry.INFERENCE_THREADS.set(torch.get_num_threads())
 
 
 def _projected(stored: StoredSlate, model: LoadedModel | None, snapshot: Snapshot) -> Projected:

@@ -31,6 +31,7 @@ REFRESH_FAILURES: Final = Counter(
 PROJECTED: Final = Counter("fantasy_players_projected_total", "Players projected", ["model", "basis"])
 CACHE: Final = Counter("fantasy_projection_cache_total", "Slates asked of the projection cache", ["result"])
 INFERENCE: Final = Histogram("fantasy_inference_seconds", "Time to project a slate anew, seconds", ["family"])
+INFERENCE_THREADS: Final = Gauge("fantasy_inference_threads", "CPU threads one inference uses")
 RECORDED: Final = Counter("fantasy_predictions_recorded_total", "Predictions served written to the database")
 UNRECORDED: Final = Counter("fantasy_predictions_unrecorded_total", "Predictions served that could not be written")
 LINEUPS: Final = Counter("fantasy_lineups_built_total", "Lineups built", ["site"])

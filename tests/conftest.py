@@ -25,4 +25,9 @@ def fantasy_data() -> Path:
     return folder
 
 
-pytest_plugins = ["tests.fixtures.bundles", "tests.fixtures.services", "tests.fixtures.serving", "tests.fixtures.schedules"]
+pytest_plugins = [
+    "tests.fixtures.bundles",
+    "tests.fixtures.services",
+    "tests.fixtures.serving",
+    "tests.fixtures.schedules",
+]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from features.errors import InvalidInput
 from flows.commands.options import Data, Json, parse_day, print_json
 from flows.commands.tables import show_grades, show_lineups, show_projections
 
@@ -34,12 +35,16 @@ def lineups(
     max_exposure: Annotated[float, typer.Option(help="most a player may appear, as a share of lineups")] = 1.0,
     min_salary: Annotated[int, typer.Option(help="least salary a lineup must use")] = 0,
     unique: Annotated[int, typer.Option(help="players in which any two lineups differ at least")] = 1,
+    everything: Annotated[
+        bool, typer.Option("--all", help="print a table of every lineup, not of the best three")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Build legal, optimal lineups from a salary file and write the file the site accepts."""
-    from features.sources.upload import write_upload
     from flows.drafting import PlayerRules, build, open_slate, project
 
+    if out is not None and out.is_dir():
+        raise InvalidInput(f"--out {out} is a folder; name the file to write, e.g. {out / 'upload.csv'}")
     slate = open_slate(salaries, site=site, sport=sport, day=parse_day(day))
     projected = project(slate, league=league, own=projections)
     rules = PlayerRules(
@@ -50,13 +55,11 @@ def lineups(
         min_salary_usd=min_salary,
         min_unique=unique,
     )
-    built = build(projected, rules)
-    if out is not None:
-        write_upload(out, built.result.lineups, projected.slate, built.contest)
+    built = build(projected, rules, out=out)
     if as_json:
         print_json(built.as_json())
     else:
-        show_lineups(built, out)
+        show_lineups(built, out, everything=everything)
 
 
 def project_file(

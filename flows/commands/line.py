@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
 from flows.commands.options import Data, Json, Seasons, Source, Through, line_spec, print_json
 from flows.commands.tables import show_line, show_lineups
-from flows.progress import show_service
+from flows.progress import console, show_service
+
+#: Exit code of what may succeed when tried again (EX_TEMPFAIL).
+TRY_AGAIN: Final = 75
 
 
 def run(
@@ -38,6 +42,7 @@ def run(
                 show_lineups(outcome.built, None)
         if serve:
             serve_until_interrupted(settings)
+    end_if_failed(outcome.summary["collected"])
 
 
 def collect(
@@ -50,7 +55,9 @@ def collect(
     """Bring in new games and slates."""
     from flows.collect import collect as step
 
-    _report(step.fn(line_spec(source, data, seasons, through)), as_json)
+    counts = step.fn(line_spec(source, data, seasons, through))
+    _report(counts, as_json)
+    end_if_failed(counts)
 
 
 def validate(
@@ -76,12 +83,26 @@ def materialize(
     through: Through = None,
     as_json: Json = False,
 ) -> None:
-    """Compute the feature views from what was collected (offline store only)."""
+    """Validate what was collected and compute the feature views from what passed (offline store only)."""
     from features.materialize import materialize as build_views
+    from flows.validate import validate as check
 
     spec = line_spec(source, data, seasons, through)
-    built = build_views(spec.store, None, league=spec.league, as_of=spec.as_of())
-    _report(built.as_json(), as_json)
+    quarantined = check.fn(spec)["quarantined_seasons"]
+    built = build_views(spec.store, None, league=spec.league, as_of=spec.as_of(), excluded_seasons=quarantined)
+    _report({**built.as_json(), "quarantined_seasons": quarantined}, as_json)
+
+
+def end_if_failed(counts: Mapping[str, Any]) -> None:
+    """End with exit code 75 (try again) when records could not be written; they are not marked as seen."""
+    if counts["failed"]:
+        console.print(
+            f"{counts['failed']} records could not be written and are not marked as seen: free disk space or mend "
+            "permissions, then run the command again",
+            style="bold red",
+            soft_wrap=True,
+        )
+        raise typer.Exit(TRY_AGAIN)
 
 
 def _report(value: dict[str, Any], as_json: bool) -> None:

@@ -11,7 +11,9 @@ from rich.table import Table
 def show_backtest(report: dict[str, Any]) -> None:
     """Print each target: n and dates first, then the ungated figure, baselines and intervals."""
     console = Console()
-    console.print(f"seasons {report['seasons']}, retrained on {', '.join(report['retrained_on'])}", highlight=False)
+    console.print(
+        f"seasons {report['seasons']}, retrained on {', '.join(report['retrained_on'])}", highlight=False
+    )
     winners, points = report["home_win"], report["fantasy_points_draftkings"]
     table = Table(title=f"home_win · n={winners['n']} · {winners['first_date']} to {winners['last_date']}")
     for heading in ("figure", "model", "95 % interval (dates)", "Elo", "home", "closing line"):

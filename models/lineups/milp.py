@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import highspy
 import numpy as np
 
-from models.lineups.compile import Floats, Ints, Pool
 from models.errors import SearchUnfinished
+from models.lineups.compile import Floats, Ints, Pool
 from models.lineups.portfolio import Solved
 
 if TYPE_CHECKING:

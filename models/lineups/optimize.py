@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from models.errors import SearchUnfinished
 from models.lineups.compile import Pool, compile_pool
 from models.lineups.core import ExactSearch
-from models.errors import SearchUnfinished
 from models.lineups.portfolio import Portfolio, Solved, check_exposures, fill
 from models.lineups.problem import Candidate, Lineup, LineupResult, LineupRules, RosteredPlayer
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,9 +28,7 @@ from features.views import (
     PLAYER_FEATURES,
     VIEW_VERSIONS,
     Views,
-    player_rows,
 )
-from features.views.entities import candidate_entities
 from models.baselines import player_baselines
 from models.bundle import Bundle, LoadedModel, load_bundle, save_bundle
 from models.calibration import fit_residual_spread
@@ -41,6 +39,7 @@ from models.families import family_of
 from models.projection.availability import fit_availability
 from models.projection.config import LEVELS, ProjectionConfig
 from models.report import slice_report
+from models.training.candidates import candidate_rows
 from models.training.config import TrainingParams
 from models.training.run import FitResult, Progress, fit_network
 from models.trunk import feature_matrix
@@ -50,8 +49,6 @@ from models.win_probability.config import WinProbabilityConfig
 LEAST_ROWS: Final[dict[str, tuple[int, int]]] = {"projection": (500, 100), "win_probability": (100, 30)}
 #: Announced features that need the starting five; the others need only the list of who is out.
 LINE_UP: Final = ("announced_starter", "starter_change", "min_in_role", "dk_in_role")
-#: How far back P(plays) looks: rest habits change from season to season.
-AVAILABILITY_DAYS: Final = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +205,7 @@ def _check(family: str, fit: pl.DataFrame, calibrate: pl.DataFrame) -> None:
 
 
 def _availability(tables: Tables, views: Views, features: tuple[str, ...], through: date) -> dict[str, Any]:
-    recent = pl.col("game_date").is_between(through - timedelta(days=AVAILABILITY_DAYS), through)
-    candidates = candidate_entities(Tables(tables.games.filter(recent), tables.box.filter(recent)))
-    rows = player_rows(candidates, views)
+    rows = candidate_rows(tables, views, through)
     return fit_availability(feature_matrix(rows, features), features, rows["played"].to_numpy()).as_json()
 
 

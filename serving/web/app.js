@@ -1,7 +1,9 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const money = (value) => "$" + value.toLocaleString("en-US");
-const when = (text) => new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+const MOMENT = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" };
+const when = (text) => new Date(text).toLocaleString([], MOMENT);
+const SITES = { draftkings: "DraftKings", fanduel: "FanDuel", yahoo: "Yahoo" };
 const RETRY_MS = 3000;
 const BASIS = { champion: "model", file_average: "file average", out: "ruled out" };
 const state = { slate: null, site: "", players: [], locked: new Set(), excluded: new Set() };
@@ -147,7 +149,7 @@ function option(slate) {
   const origin = slate.source === "file" ? "your file" : slate.source;
   found.value = slate.id;
   found.dataset.site = slate.site;
-  found.textContent = `${slate.site} ${slate.sport} ${slate.mode} · ${slate.games} games · ${lock} · ${origin}`;
+  found.textContent = `${SITES[slate.site] || slate.site} ${slate.sport.toUpperCase()} ${slate.mode} · ${slate.games} games · ${lock} · ${origin}`;
   return found;
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -79,28 +79,28 @@ def test_late_runs_are_caught_up_once_then_the_schedule_goes_on(pool: Pool) -> N
         return found if len(found) >= 3 else []
 
     missed = {run.id for run in pool.until(late)}
-    started = datetime.now(UTC)
+
+    def completed() -> list[FlowRun]:
+        found = [run for run in pool.runs(nap) if run.state is not None and run.state.is_completed()]
+        return sorted(found, key=lambda run: run.start_time)
+
     with pool.worker():
-
-        def fired() -> list[FlowRun]:
-            return [
-                run
-                for run in pool.runs(nap)
-                if run.expected_start_time > started and run.state is not None and run.state.is_completed()
-            ]
-
-        after = pool.until(fired)
-        # Nothing more is due while the worker ends its runs.
+        pool.until(lambda: len(completed()) >= 2)
+        # Nothing more is due while the worker stops.
         pool.register(Scheduled("nap", f"{FLOWS}:nap", {"seconds": 1.0}, cron=NEVER))
-    assert all(run.auto_scheduled for run in after)
-    caught_up = [run for run in pool.runs(nap) if run.id in missed]
-    assert sorted(run.state_name for run in caught_up) == ["Cancelled"] * (len(missed) - 1) + ["Completed"]
-    completed = [run for run in pool.runs(nap) if run.state is not None and run.state.is_completed()]
-    ran = sorted(completed, key=lambda run: run.start_time)
-    assert len(ran) >= 2
+    ran = completed()
+    assert all(run.auto_scheduled for run in ran)
     assert all(one.end_time <= other.start_time for one, other in pairwise(ran))
+    runs = pool.runs(nap)
+    assert {run.state_name for run in runs if run.id in missed} <= {"Cancelled", "Completed"}
+    # The worker's first look takes what is overdue and what is due within 10 s; any one of these may win the slot.
+    looked = min(run.start_time for run in runs if run.state_name == "Cancelled")
+    taken = [run.state_name for run in runs if run.expected_start_time < looked + timedelta(seconds=9)]
+    assert len(taken) > len(missed)
+    assert sorted(taken) == ["Cancelled"] * (len(taken) - 1) + ["Completed"]
 
 
+@pytest.mark.slow
 def test_a_flow_with_retries_keeps_its_slot_and_retries(pool: Pool) -> None:
     stumble = pool.register(Scheduled("stumble", f"{FLOWS}:stumble", cron=NEVER))["stumble"]
     run = pool.start(stumble)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
 import pytest
-import torch
 from sqlalchemy import func, select
 
 from features.contests import check_lineup, load_contest
 from features.slate import Slate
 from features.sources.upload import read_upload
-from features.stores.online import OnlineStore
 from features.stores.schema import PredictionServed
 from models.bundle import load_bundle
 from models.lineups.problem import lineup_from_json
-from tests.fixtures.serving import Published, eventually, ready, serving
-
-HEADER = "Position,Name + ID,Name,ID,Roster Position,Salary,Game Info,TeamAbbrev,AvgPointsPerGame"
+from tests.fixtures.relay import relayed
+from tests.fixtures.serving import (
+    HEADER,
+    Published,
+    dk_text,
+    eventually,
+    is_problem,
+    publish_features,
+    ready,
+    serving,
+)
 
 
 @pytest.fixture
@@ -32,34 +35,10 @@ def slate(published: Published) -> Slate:
     return published.day.draftkings
 
 
-def dk_text(slate: Slate, rows: int | None = None) -> str:
-    """The salary file DraftKings would give for the slate."""
-    assert slate.lock is not None
-    local = (slate.lock - timedelta(hours=5)).strftime("%m/%d/%Y %I:%M%p ET")
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(HEADER.split(","))
-    for p in slate.players[:rows]:
-        away, home = (p.opponent, p.team) if p.is_home else (p.team, p.opponent)
-        slots = "/".join([*p.positions, "UTIL"])
-        cells = ["/".join(p.positions), f"{p.name} ({p.site_id})", p.name, p.site_id, slots, str(p.salary_usd)]
-        writer.writerow([*cells, f"{away}@{home} {local}", p.team, f"{p.average_points:.2f}"])
-    return out.getvalue()
-
-
 def upload(api: httpx.Client, content: bytes | str, name: str = "DKSalaries.csv", **form: str) -> httpx.Response:
     """Post a salary file."""
     data = content.encode() if isinstance(content, str) else content
     return api.post("/v1/slates", files={"file": (name, data, "text/csv")}, data=form)
-
-
-def is_problem(reply: httpx.Response, status: int, *words: str) -> bool:
-    """Whether the reply is a typed error with this status that says these words."""
-    body = reply.json()
-    assert reply.status_code == status, reply.text
-    assert {"error", "message", "retryable"} <= body.keys() <= {"error", "message", "retryable", "rules"}
-    assert all(word in reply.text for word in words), reply.text
-    return True
 
 
 def test_projections_are_the_champions(api: httpx.Client, published: Published, slate: Slate) -> None:
@@ -155,11 +134,17 @@ def test_every_site_gets_its_own_upload_file(api: httpx.Client, published: Publi
 
 def test_locks_exclusions_and_exposure_hold(api: httpx.Client, slate: Slate) -> None:
     free = api.post("/v1/lineups", json={"slate_id": slate.slate_id}).json()["lineups"][0]["players"]
-    out, lock = free[0]["id"], next(p.site_id for p in slate.players if p.salary_usd == 3000)
+    out = free[0]["id"]
     ruled_out = next(p.site_id for p in slate.players if p.injury_status == "O")
     pool = api.get("/v1/projections", params={"slate_id": slate.slate_id}).json()["players"]
     lock = next(p["id"] for p in reversed(pool) if p["mean"] > 0 and p["id"] not in {x["id"] for x in free})
-    asked = {"slate_id": slate.slate_id, "n": 6, "max_exposure": 0.5, "locked": [lock], "excluded": [out, ruled_out]}
+    asked = {
+        "slate_id": slate.slate_id,
+        "n": 6,
+        "max_exposure": 0.5,
+        "locked": [lock],
+        "excluded": [out, ruled_out],
+    }
     built = api.post("/v1/lineups", json=asked).json()["lineups"]
     teams = [{p["id"] for p in lineup["players"]} for lineup in built]
     assert all(lock in team and out not in team for team in teams)
@@ -304,7 +289,10 @@ BAD_FILES = {
         f"{HEADER}\nPG,A B (1),A B,1,PG/UTIL,-5000,BOS@NYK 12/30/2024 07:00PM ET,BOS,20".encode(),
         "-5000",
     ),
-    "missing salary": (f"{HEADER}\nPG,A B (1),A B,1,PG/UTIL,,BOS@NYK 12/30/2024 07:00PM ET,BOS,20".encode(), "salary"),
+    "missing salary": (
+        f"{HEADER}\nPG,A B (1),A B,1,PG/UTIL,,BOS@NYK 12/30/2024 07:00PM ET,BOS,20".encode(),
+        "salary",
+    ),
 }
 
 
@@ -329,16 +317,17 @@ def test_truncated_duplicate_and_huge_files_are_refused(api: httpx.Client, slate
 
 
 def test_bad_requests_are_typed(api: httpx.Client, slate: Slate) -> None:
-    known = slate.slate_id
+    known, as_json = slate.slate_id, {"content-type": "application/json"}
     assert is_problem(api.get("/v1/projections"), 422, "slate_id", "required")
     assert is_problem(api.get("/v1/projections", params={"slate_id": "nothing"}), 404, "nothing", "/v1/slates")
     assert is_problem(api.get("/v1/projections", params={"slate_id": "a\0b"}), 422, "slate_id")
     assert is_problem(api.post("/v1/lineups", json={"slate_id": known, "n": 151}), 422, "n is 151", "150")
     assert is_problem(api.post("/v1/lineups", json={"slate_id": known, "max_exposure": 0}), 422, "max_exposure")
     assert is_problem(api.post("/v1/lineups", json={"slate_id": known, "min_unique": 9}), 422, "min_unique")
-    assert is_problem(api.post("/v1/lineups", content=b"{"), 422, "JSON")
+    assert is_problem(api.post("/v1/lineups", content=b"{", headers=as_json), 422, "JSON")
+    assert is_problem(api.post("/v1/lineups", content=b"{"), 422, "dictionary")
     surrogate = b'{"slate_id": "x", "n": "\\ud800"}'
-    assert is_problem(api.post("/v1/lineups", content=surrogate), 422, "n is")
+    assert is_problem(api.post("/v1/lineups", content=surrogate, headers=as_json), 422, "n is")
     assert is_problem(api.get("/v1/lineups/1234/upload.csv"), 422, "request_id", "1234")
     unknown = "/v1/lineups/00000000-0000-0000-0000-000000000000/upload.csv"
     assert is_problem(api.get(unknown), 404, "POST /v1/lineups")
@@ -373,94 +362,35 @@ def test_only_real_endpoints_are_listed(api: httpx.Client) -> None:
         assert "://" not in reply.text.replace("http://www.w3.org", "")
 
 
-class SlowRedis:
-    """A TCP relay to Redis that holds back answers while `hold` is set: a real slow store, at a real port."""
+def test_health_answers_while_projections_take_long(published: Published) -> None:
+    with relayed(published.settings.redis_url) as (redis,):
+        settings = published.settings.model_copy(update={"redis_url": redis.url.replace("/5", "/6")})
+        publish_features(published, settings.redis_url)
+        with serving(settings) as client:
+            eventually(lambda: ready(client))
+            redis.delay_s = 0.1
+            slow, status = [], []
 
-    def __init__(self, host: str, port: int) -> None:
-        import socket
+            def ask() -> None:
+                started = time.monotonic()
+                slate_id = published.day.draftkings.slate_id
+                url = f"{client.base_url}/v1/projections"
+                status.append(httpx.get(url, params={"slate_id": slate_id}, timeout=60).status_code)
+                slow.append(time.monotonic() - started)
 
-        self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.hold = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        import socket
-
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, True), daemon=True).start()
-
-    def _pump(self, source: object, sink: object, answers: bool) -> None:
-        try:
-            while data := source.recv(65536):  # type: ignore[attr-defined]
-                if answers and self.hold.is_set():
-                    time.sleep(0.5)
-                sink.sendall(data)  # type: ignore[attr-defined]
-        except OSError:
-            pass
-
-    def close(self) -> None:
-        """Stop accepting."""
-        self._listener.close()
-
-
-@pytest.fixture
-def slow_redis(published: Published) -> Iterator[SlowRedis]:
-    """A relay in front of the test's Redis."""
-    from urllib.parse import urlsplit
-
-    url = urlsplit(published.settings.redis_url)
-    relay = SlowRedis(str(url.hostname), int(url.port or 0))
-    yield relay
-    relay.close()
-
-
-def test_health_answers_while_projections_take_long(published: Published, slow_redis: SlowRedis) -> None:
-    settings = published.settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{slow_redis.port}/6"})
-    online = OnlineStore(settings.redis_url)
-    from features.views.entities import player_directory
-
-    online.materialize(
-        "simulated",
-        published.day.views,
-        directory=player_directory(published.day.tables),
-        data_timestamp=published.day.data_timestamp,
-    )
-    with serving(settings) as client:
-        eventually(lambda: ready(client))
-        assert torch.get_num_threads() == settings.torch_threads == 1
-        slow_redis.hold.set()
-        slow: list[float] = []
-        status: list[int] = []
-
-        def ask() -> None:
-            started = time.monotonic()
-            reply = httpx.get(
-                f"{client.base_url}/v1/projections",
-                params={"slate_id": published.day.draftkings.slate_id},
-                timeout=60,
-            )
-            slow.append(time.monotonic() - started)
-            status.append(reply.status_code)
-
-        threads = [threading.Thread(target=ask) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        taken = []
-        while any(thread.is_alive() for thread in threads):
-            started = time.monotonic()
-            assert client.get("/health").status_code == 200
-            taken.append(time.monotonic() - started)
-            time.sleep(0.01)
-        assert status == [200] * 4
-        assert min(slow) > 2.0
-        assert len(taken) > 20
-        # The loop was never held for as long as one store answer, let alone a projection.
-        assert sorted(taken)[int(0.99 * len(taken)) - 1] < 0.5
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            taken = []
+            while any(thread.is_alive() for thread in threads):
+                started = time.monotonic()
+                assert client.get("/health").status_code == 200
+                taken.append(time.monotonic() - started)
+                time.sleep(0.01)
+            assert status == [200] * 4
+            assert min(slow) > 1.0
+            assert len(taken) > 20
+            # The loop is never held for the length of a projection.
+            assert sorted(taken)[int(0.99 * len(taken)) - 1] < min(slow) / 4
+            assert f"fantasy_inference_threads {settings.torch_threads}.0" in client.get("/metrics").text
+            assert settings.torch_threads == 1
