@@ -34,6 +34,8 @@ def hide_announced(inputs: NDArray[np.float32], config: AnnouncedConfig) -> NDAr
 
 def rows_by_case(inputs: NDArray[np.float32], config: AnnouncedConfig) -> dict[str, NDArray[np.bool_]]:
     """Which rows (n,) fall under each of CASES: announced when any feature of the first group is known."""
-    first = [config.features.index(name) for name in config.announced[0]] if config.announced else []
-    known = np.isfinite(inputs[:, first]).any(axis=1) if first else np.ones(len(inputs), dtype=bool)
+    known: NDArray[np.bool_] = np.ones(len(inputs), dtype=np.bool_)
+    if config.announced:
+        first = [config.features.index(name) for name in config.announced[0]]
+        known = np.asarray(np.isfinite(inputs[:, first]).any(axis=1))
     return dict(zip(CASES, (known, ~known), strict=True))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from features.workspace import League, Workspace
 from models.bundle import LoadedModel, load_bundle
-from models.errors import RegistryUnavailable
+from models.errors import BundleError, RegistryUnavailable
 
 if TYPE_CHECKING:
     from models.registry import Registry
@@ -42,7 +42,7 @@ def find_champion(
     """Return the champion of `family`, None when there has never been one.
 
     With `registry` None, or while it does not answer, the workspace's own copy is used (`confirmed` False).
-    Raises `BundleError` when the bundle is corrupt.
+    Raises `BundleError` when the bundle, or the pointer to the copy, is corrupt.
     """
     if registry is not None:
         try:
@@ -57,8 +57,12 @@ def find_champion(
     pointer = _pointer(workspace, family)
     if not pointer.is_file():
         return None
-    named = json.loads(pointer.read_text(encoding="utf-8"))
-    model = load_bundle(workspace.bundles / named["folder"], version=named["version"], device=device)
+    try:
+        named = json.loads(pointer.read_text(encoding="utf-8"))
+        folder, served = workspace.bundles / named["folder"], str(named["version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{pointer} is unreadable: {error!r}; delete it and run `fantasy run` again") from error
+    model = load_bundle(folder, version=served, device=device)
     return Champion(model, confirmed=False)
 
 

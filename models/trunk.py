@@ -25,7 +25,8 @@ def feature_matrix(rows: pl.DataFrame, features: tuple[str, ...]) -> NDArray[np.
     if missing:
         raise InvalidInput(f"rows lack feature columns {missing}; assemble them with features.views")
     columns = rows.select(pl.col(name).cast(pl.Float32).fill_null(float("nan")) for name in features)
-    return np.ascontiguousarray(columns.to_numpy().astype(np.float32, copy=False).reshape(rows.height, -1))
+    # A single column comes as a view that torch must not write to.
+    return np.require(columns.to_numpy().reshape(rows.height, -1), np.float32, ["C", "W"])
 
 
 class Standardise(nn.Module):

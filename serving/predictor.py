@@ -25,11 +25,10 @@ from features.slate import Slate
 from features.sources.player_names import match_players
 from features.stores.online import OnlineStamp, OnlineStore, ProjectionKey
 from features.stores.slates import StoredSlate
-from features.views import game_rows
-from features.views.entities import slate_entities
 from features.workspace import LEAGUES, League
 from models.bundle import LoadedModel
 from models.projection.slate import SlateProjections, project_slate
+from models.win_probability.slate import slate_game_rows
 from serving import projection_cache, telemetry
 from serving.champion import Champions
 from serving.snapshot import Snapshot, Snapshots
@@ -149,16 +148,18 @@ class SlatePredictor:
 
     def _winners(self, stored: StoredSlate, model: LoadedModel) -> Winners:
         snapshot = self._snapshots.get(stored.league)
-        _, games = slate_entities(stored.slate)
+        slate = stored.slate
+        if slate.source != "simulated":
+            slate = match_players(slate, snapshot.directory).slate
         with telemetry.INFERENCE.labels("win_probability").time():
-            rows = model.predict(game_rows(games, snapshot.views))
+            games = model.predict(slate_game_rows(slate, snapshot.views))
         known = set(snapshot.views["team_strength"]["team"].to_list())
         strangers = sorted({*games["home_team"], *games["away_team"]} - known)
         warnings = [f"nothing is known of teams {', '.join(strangers)}"] if strangers else []
         return Winners(
             stored=stored,
             model=model,
-            games=rows.select("game_id", "home_team", "away_team", "home_win_probability"),
+            games=games.select("game_id", "home_team", "away_team", "home_win_probability"),
             question=str(_key(stored, model, snapshot.stamp)),
             data_timestamp=snapshot.stamp.data_timestamp,
             warnings=(*warnings, *_lies_before(stored.slate, snapshot.stamp)),
@@ -181,11 +182,7 @@ def _limit_threads(count: int) -> None:
 
 
 def _projected(stored: StoredSlate, model: LoadedModel | None, snapshot: Snapshot) -> Projected:
-    slate = stored.slate
-    unmatched: tuple[str, ...] = ()
-    if slate.source != "simulated":
-        report = match_players(slate, snapshot.directory)
-        slate, unmatched = report.slate, tuple(player.name for player in report.unmatched)
+    slate, unmatched = _matched(stored.slate, snapshot)
     projections = project_slate(slate, model, snapshot.views, snapshot.directory)
     warnings = (*projections.warnings, *_lies_before(slate, snapshot.stamp))
     name = "none" if model is None else model.name
@@ -199,6 +196,14 @@ def _projected(stored: StoredSlate, model: LoadedModel | None, snapshot: Snapsho
         snapshot.stamp.view_versions,
         0.0,
     )
+
+
+def _matched(slate: Slate, snapshot: Snapshot) -> tuple[Slate, tuple[str, ...]]:
+    """The slate with player ids, and the names nobody could match; the simulated league's own slates have ids."""
+    if slate.source == "simulated":
+        return slate, ()
+    report = match_players(slate, snapshot.directory)
+    return report.slate, tuple(player.name for player in report.unmatched)
 
 
 def _without_features(stored: StoredSlate, why: str) -> Projected:

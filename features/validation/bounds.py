@@ -11,8 +11,8 @@ from typing import Final
 
 from features.scoring import Site
 
-#: Home-win share of a regular season: .598 in 2012-13 falling to .543 in 2023-24 (basketball-reference.com,
-#: league season pages); the season without crowds, 2020-21, had .544.
+#: Home-win share of a regular season: .593 (2018-19) down to .543 (2023-24) in the recorded seasons, with room above
+#: for the home edge of earlier years.
 HOME_WIN_SHARE: Final = (0.54, 0.61)
 #: Share of games tied after regulation: .045 to .066 in the recorded seasons.
 OVERTIME_SHARE: Final = (0.04, 0.08)

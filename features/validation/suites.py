@@ -140,9 +140,9 @@ GAMES: Final = Suite("games", keys={"rows": ("game_id",), "finals": ("game_id",)
     _holds("final_score_has_a_witness", "finals", "witnessed", "box points or the last play bear the final out: "
            "swapped scores have no witness"),
     _at_least("home_win_share_floor", "season", "home_win_share", "home_win_share_low",
-              "published .54 to .61 a season, widened by 3 standard errors"),
+              ".54 to .61 a season, widened by 3 standard errors"),
     _at_least("home_win_share_ceiling", "season", "home_win_share_high", "home_win_share",
-              "published .54 to .61 a season, widened by 3 standard errors"),
+              ".54 to .61 a season, widened by 3 standard errors"),
     _at_least("tie_share_floor", "season", "overtime_share", "overtime_share_low",
               "games tied after regulation: .04 to .08, widened by 3 standard errors"),
     _at_least("tie_share_ceiling", "season", "overtime_share_high", "overtime_share",
@@ -161,8 +161,8 @@ BOX: Final = Suite("box", keys={"rows": KEYS["box"], "teams": ("game_id", "team"
                    expectations=(
     *_schema("box"),
     *_TIMES,
-    _between("minutes_range", "rows", "min", 0, 75, "a player's most is 69 (1989); recorded up to 65"),
-    *(_between(f"{stat}_range", "rows", stat, 0, most, "at least the NBA record for one game")
+    _between("minutes_range", "rows", "min", 0, 75, "recorded up to 65"),
+    *(_between(f"{stat}_range", "rows", stat, 0, most, "above every recorded game")
       for stat, most in (("pts", 105), ("reb", 60), ("ast", 35), ("stl", 15), ("blk", 20), ("tov", 18),
                          ("pf", 8))),
     _holds("points_add_up", "rows", "points_add_up", "pts = 2 fgm + fg3m + ftm"),

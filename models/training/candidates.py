@@ -9,7 +9,7 @@ after the summer most of them have left the league.
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -19,8 +19,8 @@ from features.views.entities import candidate_entities
 
 #: How far back the games asked about reach: rest habits change, but a season's start must be among them twice.
 ASKED_DAYS: Final = 730
-#: Longest absence followed: a summer and most of a season.
-ABSENT_DAYS: Final = 250
+#: Longest absence followed: a summer and most of a season around it.
+ABSENT_DAYS: Final = 365
 
 
 def candidate_rows(tables: Tables, views: Views, through: date) -> pl.DataFrame:
@@ -40,15 +40,7 @@ def candidate_rows(tables: Tables, views: Views, through: date) -> pl.DataFrame:
 def _members(rows: pl.DataFrame, box: pl.DataFrame) -> pl.DataFrame:
     """Candidates who, by their games before and after, were still with the team."""
     games = box.select("player_id", "event_time", seen_team="team", seen_season="season").sort("event_time")
-    around = rows.sort("as_of")
-    for strategy, name in (("backward", "last"), ("forward", "next")):
-        named = games.rename(
-            {"event_time": f"{name}_time", "seen_team": f"{name}_team", "seen_season": f"{name}_season"}
-        )
-        around = around.join_asof(
-            named, left_on="as_of", right_on=f"{name}_time", by="player_id", strategy=strategy,
-            allow_exact_matches=False, check_sortedness=False,
-        )  # fmt: skip
+    around = _beside(_beside(rows.sort("as_of"), games, "backward", "last"), games, "forward", "next")
     gap = pl.col("next_time") - pl.col("last_time")
     same_season = pl.col("last_season") == pl.col("season")
     stays = (
@@ -57,6 +49,19 @@ def _members(rows: pl.DataFrame, box: pl.DataFrame) -> pl.DataFrame:
         .otherwise(same_season & (pl.col("as_of") - pl.col("last_time") <= gap / 2))
     )  # fmt: skip
     return around.filter(pl.col("played") | stays).select(rows.columns)
+
+
+def _beside(
+    rows: pl.DataFrame, games: pl.DataFrame, strategy: Literal["backward", "forward"], name: str
+) -> pl.DataFrame:
+    """Add the player's game before or after each row: `{name}_time`, `{name}_team`, `{name}_season`."""
+    named = games.rename(
+        {"event_time": f"{name}_time", "seen_team": f"{name}_team", "seen_season": f"{name}_season"}
+    )
+    return rows.join_asof(
+        named, left_on="as_of", right_on=f"{name}_time", by="player_id", strategy=strategy,
+        allow_exact_matches=False, check_sortedness=False,
+    )  # fmt: skip
 
 
 def _arrivals(box: pl.DataFrame) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from features.sources.upload import read_upload
 from features.stores.schema import PredictionServed
 from models.bundle import load_bundle
 from models.lineups.problem import lineup_from_json
+from models.win_probability.slate import slate_game_rows
 from tests.fixtures.relay import relayed
 from tests.fixtures.serving import (
     HEADER,
@@ -190,12 +191,16 @@ def test_players_are_found_by_name_and_team(api: httpx.Client, slate: Slate) -> 
     assert len(team["players"]) == sum(p.team == wanted.team for p in slate.players)
 
 
-def test_winners_abstain_below_the_gate(api: httpx.Client, slate: Slate) -> None:
+def test_winners_abstain_below_the_gate(api: httpx.Client, published: Published, slate: Slate) -> None:
     body = api.post("/v1/predictions/macro", json={"slate_id": slate.slate_id}).json()
     assert body["model"]["name"] == "simulated-win_probability"
     assert {(g["away_team"], g["home_team"]) for g in body["games"]} == {
         (g.away_team, g.home_team) for g in slate.games
     }
+    model = load_bundle(published.bundles["win_probability"])
+    rows = model.predict(slate_game_rows(slate, published.day.views))
+    expected = dict(rows.select("home_team", "home_win_probability").iter_rows())
+    assert {g["home_team"]: g["home_win_probability"] for g in body["games"]} == pytest.approx(expected, abs=1e-4)
     for game in body["games"]:
         likelier = game["home_team"] if game["home_win_probability"] >= 0.5 else game["away_team"]
         assert game["confidence"] == pytest.approx(

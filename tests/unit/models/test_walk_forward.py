@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import Any
 
@@ -55,6 +56,9 @@ def test_report_gives_rows_dates_and_the_ungated_figure_first(result: BacktestRe
     assert games["n"] == result.predictions.filter(pl.col("target") == "home_win").height
     assert games["accuracy"]["low"] <= games["accuracy"]["value"] <= games["accuracy"]["high"]
     assert games["brier"]["value"] < games["baselines"]["home"]["brier"]
+    early = games["without_announcements"]
+    assert early["n"] == games["n"] and early["brier"]["value"] != games["brier"]["value"]
+    json.dumps(result.report, allow_nan=False)
     points = result.report["fantasy_points_draftkings"]
     assert points["n"] == points["without_announcements"]["n"] == points["by_season"]["2022"]["n"]
     assert 0.6 < points["interval_80_coverage"]["value"] < 0.95
