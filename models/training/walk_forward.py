@@ -2,8 +2,9 @@
 
 Each test season is answered by networks retrained twice: on the eve of its first game and in the middle of
 January, each on every game before that day. The newest regular-season dates before the day calibrate.
-Rows: winner = every game of the test seasons, playoffs included; fantasy points = every regular-season
-player-game of somebody with an earlier game that season (before it there is no season mean to compare with).
+Rows: winner = every game of the test seasons, playoffs included (of a season with none before it, the second
+half); fantasy points = every regular-season player-game of somebody with an earlier game that season (before it
+there is no season mean to compare with).
 """
 
 from __future__ import annotations
@@ -172,21 +173,22 @@ def _without(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 
 def folds(tables: Tables, seasons: Sequence[int] | None) -> list[Fold]:
-    """Two folds a season: from its first game to mid-January, and from there to its end."""
+    """Two folds a season: from its first game to mid-January, and from there to its end.
+
+    The oldest season has nothing before it to learn from, so only its second half is tested.
+    """
     known = sorted(tables.games["season"].unique().to_list())
-    chosen = sorted(set(seasons)) if seasons is not None else known[1:][-SEASONS_TESTED:]
-    wrong = [season for season in chosen if season not in known[1:]]
+    chosen = sorted(set(seasons)) if seasons is not None else (known[1:] or known)[-SEASONS_TESTED:]
+    wrong = [season for season in chosen if season not in known]
     if wrong or not chosen:
-        raise InvalidInput(
-            f"seasons {wrong or 'to test'}: none with an earlier season to learn from (tables hold {known}); name "
-            "others or collect more"
-        )
+        raise InvalidInput(f"seasons {wrong or 'to test'} are not in the tables, which hold {known}")
     plan = []
     for season in chosen:
         dates = tables.games.filter(pl.col("season") == season)["game_date"].unique().sort().to_list()
         end = date.fromordinal(dates[-1].toordinal() + 1)
         middle = [day for day in dates if day >= date(season + 1, *MID_SEASON)][:1]
-        edges = [dates[0], *(day for day in middle if day > dates[0]), end]
+        first = dates[len(dates) // 2] if season == known[0] else dates[0]
+        edges = [first, *(day for day in middle if day > first), end]
         plan += [Fold(season, start, until) for start, until in pairwise(edges)]
     return plan
 

@@ -37,11 +37,9 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def fantasy(home: Path, repository: Path) -> Run:
-    """Run `fantasy` as a process on ports of its own, on one simulated season and short trainings."""
+    """Run `fantasy` as a process on ports of its own, with only the winner model's training cut short."""
     params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
-    params["simulate"]["seasons"] = [2024]
-    params["train"]["projection"]["max_epochs"] = 6
-    params["train"]["win_probability"] |= {"max_epochs": 10, "holdout_days": 28}
+    params["train"]["win_probability"]["max_epochs"] = 5
     (home / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     settings = on_free_ports(FlowSettings(home=home / "state"))
     environment = {

@@ -83,6 +83,14 @@ def test_box_and_games_alone_are_enough(tmp_path: Path) -> None:
     assert set(found) == {"games/season=2024", "box/season=2024"}
 
 
+def test_tables_not_asked_for_are_not_even_opened(tmp_path: Path) -> None:
+    data = tiny_league.write(tmp_path, 2024)
+    (data / "nba/pbp/season=2024.parquet").write_bytes(b"damaged")
+    source = ArchiveSource(data, tables=("games", "box"))
+    found = source.batches(as_of=AFTER_EVERYTHING, seasons=None, cursors={})
+    assert [batch.table for batch in found] == ["games", "box"]
+
+
 def test_a_season_may_be_a_folder_of_files(tmp_path: Path) -> None:
     data = tiny_league.write(tmp_path, 2024)
     whole = data / "nba/box/season=2024.parquet"

@@ -79,9 +79,16 @@ def test_folds_cover_each_season_without_overlap(league: Tables) -> None:
     assert plan[0].until == plan[1].start >= date(2023, 1, 15)
 
 
-def test_a_season_nothing_comes_before_is_refused(league: Tables) -> None:
-    with pytest.raises(InvalidInput, match="2021"):
-        folds(league, [2021])
+def test_of_a_season_nothing_comes_before_the_second_half_is_tested(league: Tables) -> None:
+    dates = league.games.filter(season=2021)["game_date"].unique().sort()
+    plan = folds(league, [2021])
+    assert plan[0].start == dates[len(dates) // 2]
+    assert plan[-1].until > dates[-1]
+
+
+def test_a_season_that_is_not_there_is_refused(league: Tables) -> None:
+    with pytest.raises(InvalidInput, match="1999"):
+        folds(league, [1999])
 
 
 def test_too_little_history_says_so(league: Tables, league_views: Views) -> None:
