@@ -16,9 +16,7 @@ from flows.spec import LineSpec
 def validate(spec: LineSpec) -> dict[str, Any]:
     """Run every suite; return whether all passed, the seasons quarantined and the report page."""
     with step("validate") as shown:
-        report = run_suites(
-            spec.store, as_of=spec.as_of(), seasons=spec.seasons, on_progress=shown.update
-        )
+        report = run_suites(spec.store, as_of=spec.as_of(), seasons=spec.seasons, on_progress=shown.update)
         quarantined = sorted({s.season for s in report.suites if s.season} - set(report.usable_seasons))
         shown.summary = f"quarantined seasons {quarantined}" if quarantined else "all suites passed"
     return {
