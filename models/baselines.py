@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from features.errors import SchemaError
 from features.scoring import SITES, fantasy_points
@@ -88,7 +88,7 @@ def home_probabilities(games: pl.DataFrame) -> pl.DataFrame:
 def market_probability(spread: str = "close_home_spread") -> pl.Expr:
     """P(home win) of a closing spread (negative = home favoured), null where there is none."""
     return pl.col(spread).map_batches(
-        lambda s: pl.Series(norm.cdf(-s.cast(pl.Float64).fill_null(np.nan).to_numpy() / SPREAD_SD)).fill_nan(None),
+        lambda s: pl.Series(ndtr(-s.cast(pl.Float64).fill_null(np.nan).to_numpy() / SPREAD_SD)).fill_nan(None),
         return_dtype=pl.Float64,
     ).alias("market_probability")  # fmt: skip
 

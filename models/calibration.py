@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from models.metrics import Array, log_losses
@@ -30,6 +29,8 @@ class Temperature:
 
 def fit_temperature(logits: ArrayLike, label: ArrayLike, prior: float = TEMPERATURE_PRIOR) -> Temperature:
     """The temperature of maximal posterior density under log T ~ N(0, `prior`²)."""
+    from scipy.optimize import minimize_scalar  # only training needs it
+
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(label, dtype=np.float64)
 
     def negative_log_posterior(log_t: float) -> float:

@@ -40,6 +40,10 @@ def run(
             show_line(outcome)
             if outcome.built is not None:
                 show_lineups(outcome.built, None)
+            else:
+                typer.echo(
+                    "no salary file is known for this day: `fantasy lineups --salaries FILE` builds from yours"
+                )
         if serve:
             serve_until_interrupted(settings)
     end_if_failed(outcome.summary["collected"])

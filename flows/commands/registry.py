@@ -28,10 +28,12 @@ def train(
     from flows.services import embedded_services
     from flows.settings import FlowSettings
     from flows.train import train as step
+    from flows.validate import validate as check_data
 
     spec = line_spec(source, data, seasons, through, retrain=retrain)
     with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
-        _report(step.fn(spec, check_family(family), pin.fn(spec), ()), as_json)
+        quarantined = check_data.fn(spec)["quarantined_seasons"]
+        _report(step.fn(spec, check_family(family), pin.fn(spec), quarantined), as_json)
 
 
 def evaluate(
@@ -46,10 +48,12 @@ def evaluate(
     from flows.evaluate import evaluate as step
     from flows.services import embedded_services
     from flows.settings import FlowSettings
+    from flows.validate import validate as check_data
 
     spec = line_spec(source, data, None, through)
     with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
-        _report(step.fn(spec, check_family(family), version, ()), as_json)
+        quarantined = check_data.fn(spec)["quarantined_seasons"]
+        _report(step.fn(spec, check_family(family), version, quarantined), as_json)
 
 
 def promote(
@@ -65,10 +69,12 @@ def promote(
     from flows.promote import promote as step
     from flows.services import embedded_services
     from flows.settings import FlowSettings
+    from flows.validate import validate as check_data
 
     spec = line_spec(source, data, None, through)
     with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
-        verdict = judge.fn(spec, check_family(family), version, ())
+        quarantined = check_data.fn(spec)["quarantined_seasons"]
+        verdict = judge.fn(spec, check_family(family), version, quarantined)
         _report({"verdict": verdict, "outcome": step.fn(spec, family, verdict)}, as_json)
 
 

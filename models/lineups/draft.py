@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from features.contests import Contest
+from features.errors import InvalidInput
 from features.slate import Slate, SlatePlayer
 from models.lineups.problem import Candidate, LineupResult, LineupRules
 
@@ -49,8 +51,28 @@ def candidates(slate: Slate, projections: pl.DataFrame, contest: Contest) -> lis
 
 
 def draft(slate: Slate, projections: SlateProjections, contest: Contest, rules: LineupRules) -> LineupResult:
-    """Return the best legal lineups of `slate` under `contest` and the player's own `rules`."""
+    """Return the best legal lineups of `slate` under `contest` and the player's own `rules` (site ids).
+
+    Raises `InvalidInput` for an id that is not on the slate or a lock on a player who cannot be picked;
+    excluding a player who cannot be picked anyway is fine.
+    """
     from models.lineups.optimize import optimize, warm  # brings numba along; keep `--help` quick
 
     warm()
-    return optimize(candidates(slate, projections.frame, contest), contest, rules)
+    pool = candidates(slate, projections.frame, contest)
+    return optimize(pool, contest, _fitting(rules, slate, contest, {candidate.id for candidate in pool}))
+
+
+def _fitting(rules: LineupRules, slate: Slate, contest: Contest, pool: Set[str]) -> LineupRules:
+    names = {player.site_id: player.name for player in slate.players}
+    for field, ids in (("locked", rules.locked), ("excluded", rules.excluded)):
+        unknown = sorted(ids - names.keys())
+        if unknown:
+            raise InvalidInput(f"{field} {unknown[0]!r} is not on slate {slate.slate_id}; use its players' ids")
+    barred = sorted(rules.locked - pool)
+    if barred:
+        raise InvalidInput(
+            f"locked {barred[0]!r} ({names[barred[0]]}) is ruled out, projects 0 points or has no position of "
+            f"{contest.name}; unlock him"
+        )
+    return replace(rules, excluded=rules.excluded & pool)

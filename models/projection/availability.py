@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from models.errors import TrainingError
 
@@ -66,6 +65,8 @@ def fit_availability(inputs: NDArray[np.float32], names: Sequence[str], played: 
 
     Raises `TrainingError` when there are no rows at all.
     """
+    from sklearn.linear_model import LogisticRegression  # seconds to import, and only training needs it
+
     if len(played) == 0:
         raise TrainingError("no candidate rows to fit P(plays) on; collect at least one week of games")
     share = float(np.clip(played.mean(), 0.01, 0.99))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import NormalDist
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from features.slate import Slate, SlatePlayer
 from features.tables import EASTERN
@@ -159,7 +159,7 @@ def _file_average(player: SlatePlayer, site: str, model: LoadedModel | None) -> 
         found = [float(np.interp(level, LEVELS, grid)) for level in ASKED.values()]
     else:
         sd = AVERAGE_SD_BASE + AVERAGE_SD_SHARE * average
-        found = [average + sd * float(norm.ppf(level)) for level in ASKED.values()]
+        found = [average + sd * NormalDist().inv_cdf(level) for level in ASKED.values()]
     return {"mean": average, **dict(zip(ASKED, [max(value, 0.0) for value in found], strict=True))}
 
 

@@ -11,13 +11,12 @@ from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
-from features.contests import Contest, load_contest
-from features.errors import InvalidInput
+from features.contests import load_contest
 from features.slate import Slate
 from features.sources.upload import upload_text
 from features.stores.lineups import load_lineups, save_lineups
 from features.stores.slates import load_slate
-from models.lineups.draft import candidates, draft
+from models.lineups.draft import draft
 from models.lineups.problem import LineupResult, LineupRules, lineup_from_json
 from serving import telemetry
 from serving.context import Context, ContextDep
@@ -80,7 +79,7 @@ async def build_lineups(context: ContextDep, wanted: LineupRequest) -> Lineups:
     projected = await project(context, wanted.slate_id)
     slate = projected.stored.slate
     contest = load_contest(slate.site, slate.sport, slate.mode)
-    rules = _rules(projected, contest, wanted)
+    rules = _rules(wanted)
     loop = asyncio.get_running_loop()
     result = await loop.run_in_executor(context.solver, draft, slate, projected.projections, contest, rules)
     telemetry.LINEUPS.labels(slate.site).inc(len(result.lineups))
@@ -113,30 +112,11 @@ def download_lineups(context: ContextDep, request_id: UUID) -> Response:
     return Response(content.encode(), media_type="text/csv", headers=headers)
 
 
-def _rules(projected: Projected, contest: Contest, wanted: LineupRequest) -> LineupRules:
-    """The rules as the optimizer takes them: who cannot be picked anyway needs no excluding.
-
-    Raises `InvalidInput` for an id that is not on the slate, or a lock on a player who cannot be picked.
-    """
-    slate = projected.stored.slate
-    names = {player.site_id: player.name for player in slate.players}
-    for field, ids in (("locked", wanted.locked), ("excluded", wanted.excluded)):
-        unknown = [site_id for site_id in ids if site_id not in names]
-        if unknown:
-            raise InvalidInput(
-                f"{field} {unknown[0]!r} is not on slate {slate.slate_id}; use ids of GET /v1/projections"
-            )
-    pool = {candidate.id for candidate in candidates(slate, projected.projections.frame, contest)}
-    for site_id in wanted.locked:
-        if site_id not in pool:
-            raise InvalidInput(
-                f"locked {site_id!r} ({names[site_id]}) is ruled out, projects 0 points or has no position of "
-                f"{contest.name}; unlock him"
-            )
+def _rules(wanted: LineupRequest) -> LineupRules:
     return LineupRules(
         n=wanted.n,
         locked=frozenset(wanted.locked),
-        excluded=frozenset(wanted.excluded) & pool,
+        excluded=frozenset(wanted.excluded),
         max_exposure=wanted.max_exposure,
         min_salary_usd=wanted.min_salary,
         min_unique=wanted.min_unique,
