@@ -29,6 +29,7 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no chromium on this machine; apt-get install chromium")
+    expect.set_options(timeout=90_000)  # on a new machine the first lineups wait for the optimizer to be compiled
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield browser
