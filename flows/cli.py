@@ -7,8 +7,10 @@ import logging
 import os
 import signal
 import sys
+from typing import NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.logging import RichHandler
 
 from features.errors import FantasyError
@@ -30,20 +32,26 @@ def main() -> None:
     """Run the command line; a `FantasyError` becomes one line on stderr and exit code 1 (75: try again)."""
     for name, value in quiet_environment().items():
         os.environ.setdefault(name, value)
-    logging.basicConfig(
-        level=os.environ.get("FANTASY_LOG_LEVEL", "WARNING"),
-        format="%(message)s",
-        handlers=[RichHandler(console=console, show_path=False)],
-    )
+    level = os.environ.get("FANTASY_LOG_LEVEL", "WARNING").upper()
+    # The handler has the level, too: libraries that lower their own loggers' level must not flood the terminal.
+    handler = RichHandler(level=level, console=console, show_path=False)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler])
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except FantasyError as error:
-        if "--json" in sys.argv:
-            body = {"error": type(error).__name__, "message": str(error), "retryable": error.retryable}
-            typer.echo(json.dumps(body))
-        console.print(f"{type(error).__name__}: {error}", style="bold red", markup=False, soft_wrap=True)
-        sys.exit(75 if error.retryable else 1)
+        _give_up(type(error).__name__, str(error), retryable=error.retryable)
+    except ValidationError as error:
+        wrong = "; ".join(f"FANTASY_{str(e['loc'][0]).upper()} {e['input']!r}: {e['msg']}" for e in error.errors())
+        _give_up("InvalidInput", f"{wrong}; correct or unset it", retryable=False)
+
+
+def _give_up(name: str, message: str, *, retryable: bool) -> NoReturn:
+    """Say what went wrong on stderr, for a machine on stdout too, and exit."""
+    if "--json" in sys.argv:
+        typer.echo(json.dumps({"error": name, "message": message, "retryable": retryable}))
+    console.print(f"{name}: {message}", style="bold red", markup=False, soft_wrap=True)
+    sys.exit(75 if retryable else 1)
 
 
 def _terminate(_signum: int, _frame: object) -> None:

@@ -167,3 +167,11 @@ def test_grade_says_what_is_missing(fantasy: Fantasy, tmp_path: Path, salaries: 
     for text in ("{cut", "[]", '{"league": "nba"}', json.dumps({**built.json, "league": "mlb"})):
         broken.write_text(text)
         refused(fantasy("grade", "--data", tmp_path, "--lineups", broken), "broken.json", "--lineups")
+
+
+def test_a_setting_that_makes_no_sense_is_named(fantasy: Fantasy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FANTASY_PORT", "abc")
+    answer = fantasy("doctor")
+    assert answer.code == 1
+    assert "FANTASY_PORT 'abc'" in answer.err
+    assert "Traceback" not in answer.err
