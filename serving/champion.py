@@ -21,7 +21,7 @@ from features.views import GAME_FEATURES, PLAYER_FEATURES, VIEW_VERSIONS
 from features.workspace import LEAGUES, League, Workspace
 from models.bundle import LoadedModel, load_bundle
 from models.champion import model_name
-from models.errors import BundleError, NoChampion
+from models.errors import BundleError
 from models.registry import ModelVersion, Registry
 from serving import telemetry
 from serving.settings import ServingSettings
@@ -91,14 +91,6 @@ class Champions:
         """Return the champion now, None when the league has none."""
         found = self._models.get((league, family))
         return None if found is None else found[0]
-
-    def require(self, league: League, family: FamilyName) -> LoadedModel:
-        """Return the champion now. Raises `NoChampion`."""
-        model = self.get(league, family)
-        if model is None:
-            why = self._error((league, family)) or "run `fantasy run`"
-            raise NoChampion(f"{model_name(league, family)} has no champion that can serve: {why}")
-        return model
 
     def status(self, league: League, family: FamilyName) -> Status:
         """What is served for one family of a league, and what went wrong last."""

@@ -34,6 +34,8 @@ from serving.champion import Champions
 from serving.snapshot import Snapshot, Snapshots
 
 log = logging.getLogger(__name__)
+#: Name under which the Elo baseline answers.
+ELO: Final = "baseline-elo"
 NOBODY: Final = pl.DataFrame(
     schema={"player_id": pl.Int32, "player_name": pl.String, "team": pl.String, "last_played": pl.Date}
 )
@@ -60,10 +62,16 @@ class Projected:
 
 @dataclass(frozen=True, slots=True)
 class Winners:
-    """P(home win) of every game of a slate: home_team, away_team, home_win_probability."""
+    """P(home win) of every game of a slate: home_team, away_team, home_win_probability.
+
+    `fallback` says that no champion answered but the Elo baseline, of which `model_version` is the view's.
+    """
 
     stored: StoredSlate
-    model: LoadedModel
+    model_name: str
+    model_version: str
+    view_versions: dict[str, str]
+    fallback: bool
     games: pl.DataFrame
     question: str
     data_timestamp: datetime
@@ -95,11 +103,14 @@ class SlatePredictor:
         return replace(found, latency_ms=1000 * (time.perf_counter() - started))
 
     async def winners(self, stored: StoredSlate) -> Winners:
-        """P(home win) of a slate's games as of its lock. Raises `NoChampion`, `NotMaterialized`, `InvalidInput`."""
+        """P(home win) of a slate's games as of its lock, by Elo while no model has beaten it.
+
+        Raises `NotMaterialized` and `InvalidInput`.
+        """
         started = time.perf_counter()
         if stored.slate.sport != "nba":
             raise InvalidInput(f"slate {stored.slate.slate_id}: sport {stored.slate.sport!r} has no such model")
-        model = self._champions.require(stored.league, "win_probability")
+        model = self._champions.get(stored.league, "win_probability")
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._winners, stored, model)
         return replace(found, latency_ms=1000 * (time.perf_counter() - started))
@@ -146,19 +157,28 @@ class SlatePredictor:
             log.warning("slate=%s not cached: %s", stored.slate.slate_id, error)
         return found
 
-    def _winners(self, stored: StoredSlate, model: LoadedModel) -> Winners:
+    def _winners(self, stored: StoredSlate, model: LoadedModel | None) -> Winners:
         snapshot = self._snapshots.get(stored.league)
         slate = stored.slate
         if slate.source != "simulated":
             slate = match_players(slate, snapshot.directory).slate
+        rows = slate_game_rows(slate, snapshot.views)
         with telemetry.INFERENCE.labels("win_probability").time():
-            games = model.predict(slate_game_rows(slate, snapshot.views))
+            games = _by_elo(rows) if model is None else model.predict(rows)
         known = set(snapshot.views["team_strength"]["team"].to_list())
         strangers = sorted({*games["home_team"], *games["away_team"]} - known)
         warnings = [f"nothing is known of teams {', '.join(strangers)}"] if strangers else []
+        if model is None:
+            warnings.append(
+                "no winner model of this league is champion: these are the Elo baseline's probabilities"
+            )
+        views = snapshot.stamp.view_versions
         return Winners(
             stored=stored,
-            model=model,
+            model_name=ELO if model is None else model.name,
+            model_version=views["team_strength"] if model is None else model.version,
+            view_versions=views,
+            fallback=model is None,
             games=games.select("game_id", "home_team", "away_team", "home_win_probability"),
             question=str(_key(stored, model, snapshot.stamp)),
             data_timestamp=snapshot.stamp.data_timestamp,
@@ -173,6 +193,11 @@ class SlatePredictor:
             return 0
         matched = match_players(slate, directory).slate
         return sum(player.player_id is not None for player in matched.players)
+
+
+def _by_elo(rows: pl.DataFrame) -> pl.DataFrame:
+    """The baseline every winner model must beat; teams nothing is known of are even."""
+    return rows.with_columns(home_win_probability=pl.col("elo_home_win").cast(pl.Float64).fill_null(0.5))
 
 
 def _limit_threads(count: int) -> None:

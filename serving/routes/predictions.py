@@ -41,7 +41,7 @@ class GamePrediction(BaseModel):
 
 
 class MacroAnswer(Answer):
-    """Predictions of a slate's games; `fallback` when every one of them abstains."""
+    """Predictions of a slate's games; `fallback` when all abstain, or no champion is there and Elo answers."""
 
     slate_id: str
     horizon: str = "macro"
@@ -62,10 +62,10 @@ async def predict_macro(context: ContextDep, question: MacroQuestion) -> MacroAn
     return MacroAnswer(
         slate_id=question.slate_id,
         gate=GATE,
-        model=ModelRef(name=winners.model.name, version=winners.model.version),
+        model=ModelRef(name=winners.model_name, version=winners.model_version),
         data_timestamp=winners.data_timestamp,
         source=stored.league,
-        fallback=all(game.abstained for game in games),
+        fallback=winners.fallback or all(game.abstained for game in games),
         warnings=list(winners.warnings),
         latency_ms=round(winners.latency_ms, 3),
         games=games,

@@ -13,10 +13,14 @@ from sqlalchemy import func, select
 from features.contests import check_lineup, load_contest
 from features.slate import Slate
 from features.sources.upload import read_upload
+from features.stores.online import OnlineStore
 from features.stores.schema import PredictionServed
+from features.stores.slates import StoredSlate
 from models.bundle import load_bundle
 from models.lineups.problem import lineup_from_json
 from models.win_probability.slate import slate_game_rows
+from serving.champion import Champions
+from serving.predictor import SlatePredictor
 from tests.fixtures.relay import relayed
 from tests.fixtures.serving import (
     HEADER,
@@ -280,7 +284,22 @@ def test_a_file_of_strangers_falls_back_and_says_so(api: httpx.Client) -> None:
     assert body["warnings"]
     assert api.post("/v1/lineups", json={"slate_id": made["id"], "n": 1}).json()["fallback"]
     reply = api.post("/v1/predictions/macro", json={"slate_id": made["id"]})
-    assert is_problem(reply, 503, "NoChampion", "nba-win_probability")
+    assert is_problem(reply, 404, "NotMaterialized", "nba")
+
+
+async def test_while_no_winner_model_is_champion_elo_answers_and_that_is_said(published: Published) -> None:
+    unasked = Champions(published.settings, published.registry)
+    predictor = SlatePredictor(unasked, OnlineStore(published.settings.redis_url))
+    slate = published.day.draftkings
+    winners = await predictor.winners(StoredSlate("simulated", slate))
+    predictor.close()
+    assert winners.fallback
+    assert winners.model_name == "baseline-elo"
+    assert any("Elo" in warning for warning in winners.warnings)
+    rows = slate_game_rows(slate, published.day.views)
+    assert winners.games["home_win_probability"].to_list() == pytest.approx(
+        rows["elo_home_win"].to_list(), abs=1e-6
+    )
 
 
 BAD_FILES = {
