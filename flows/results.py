@@ -73,9 +73,10 @@ def grades_section(grades: list[dict[str, Any]]) -> str:
     """Lineups built before lock, scored with real box scores."""
     lines = [
         "## Lineups on real slates, against the real field\n",
-        "`fantasy run --source archive --data DIR --through DATE`, `fantasy lineups --salaries FILE -n 20`, "
-        "`fantasy grade --data DIR --json`. Salary files of DraftKings do not say who is out; no injury feed is "
-        "used yet.\n",
+        "`python benchmarks/bench_real_slates.py`: one run of the line through the day after the last contest (its "
+        "newest 28 game dates are never fitted, so the model saw none of these slates), then `fantasy lineups` and "
+        "`fantasy grade` per slate. Salary files of DraftKings do not say who is out and no injury feed is used yet; "
+        f"mean percentile over the {len(grades)} slates: {_mean_percentile(grades)}.\n",
         "| date | lineups | mean points | best | field | mean percentile | best percentile |",
         "|---|---|---|---|---|---|---|",
     ]
