@@ -89,6 +89,11 @@ def grades_section(grades: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _mean_percentile(grades: list[dict[str, Any]]) -> str:
+    known = [grade["mean_percentile"] for grade in grades if "mean_percentile" in grade]
+    return f"{sum(known) / len(known):.3f}" if known else "–"
+
+
 def lineups_section(report: dict[str, Any]) -> str:
     """The optimizer against a general solver in one run."""
     hardware = report["hardware"]
