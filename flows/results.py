@@ -74,7 +74,8 @@ def grades_section(grades: list[dict[str, Any]]) -> str:
     lines = [
         "## Lineups on real slates, against the real field\n",
         "`python benchmarks/bench_real_slates.py`: one run of the line through the day after the last contest (its "
-        "newest 28 game dates are never fitted, so the model saw none of these slates), then `fantasy lineups` and "
+        "newest 28 game dates are never fitted, so the model learned from none of these slates; "
+        "the promotion gate judged it on those dates), then `fantasy lineups` and "
         "`fantasy grade` per slate. Salary files of DraftKings do not say who is out and no injury feed is used yet; "
         f"mean percentile over the {len(grades)} slates: {_mean_percentile(grades)}.\n",
         "| date | lineups | mean points | best | field | mean percentile | best percentile |",
