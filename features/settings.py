@@ -15,6 +15,7 @@ class FeatureSettings(BaseSettings):
 
     home: Path = Field(default=Path(".fantasy"), description="folder of all local state")
     data: Path | None = Field(default=None, description="folder of recorded seasons (docs/data.md)")
+    contests: Path | None = Field(default=None, description="folder of your own contest rules (docs/contests.md)")
     redis_url: str = Field(default="redis://127.0.0.1:6390/0", description="online store")
     database_url: str = Field(
         default="postgresql+psycopg://postgres@127.0.0.1:5490/fantasy", description="application database"

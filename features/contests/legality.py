@@ -38,6 +38,7 @@ def check_lineup(lineup: LineupLike, slate: Slate, contest: Contest) -> tuple[st
     pool = {player.site_id: player for player in slate.players}
     problems = _roster_problems(lineup, contest)
     roster: list[SlatePlayer] = []
+    salary = 0.0
     slots = {slot.name: slot for slot in contest.slots}
     for entry in lineup.players:
         player = pool.get(entry.id)
@@ -46,9 +47,12 @@ def check_lineup(lineup: LineupLike, slate: Slate, contest: Contest) -> tuple[st
             continue
         roster.append(player)
         slot = slots.get(entry.slot)
+        salary += player.salary_usd * (1 if slot is None else slot.salary_multiplier)
         if slot is not None and not slot.accepts(player.positions):
             problems.append(f"{player.name} ({'/'.join(player.positions)}) cannot fill slot {entry.slot}")
-    return tuple(problems + _limit_problems(roster, contest))
+    if contest.salary_cap_usd is not None and salary > contest.salary_cap_usd:
+        problems.append(f"salary {salary:.10g} is above the cap {contest.salary_cap_usd}")
+    return tuple(problems + _person_problems(roster) + _team_problems(roster, contest))
 
 
 def _roster_problems(lineup: LineupLike, contest: Contest) -> list[str]:
@@ -62,19 +66,36 @@ def _roster_problems(lineup: LineupLike, contest: Contest) -> list[str]:
     return problems
 
 
-def _limit_problems(roster: Sequence[SlatePlayer], contest: Contest) -> list[str]:
-    problems = []
-    people = Counter((player.name, player.team) for player in roster)
-    problems += [f"{name} ({team}) is used {n} times" for (name, team), n in people.items() if n > 1]
-    salary = sum(player.salary_usd for player in roster)
-    if salary > contest.salary_cap_usd:
-        problems.append(f"salary {salary} is above the cap {contest.salary_cap_usd}")
+def _person_problems(roster: Sequence[SlatePlayer]) -> list[str]:
+    """Nobody twice, as captain and as himself either; slates that name no person go by name and team."""
+    people = Counter(player.person or f"{player.name} ({player.team})" for player in roster)
+    return [f"{name} is used {n} times" for name, n in people.items() if n > 1]
+
+
+def _team_problems(roster: Sequence[SlatePlayer], contest: Contest) -> list[str]:
     teams = Counter(player.team for player in roster if player.team)
     most = contest.max_per_team
-    problems += [f"{n} players of {team}, at most {most} allowed" for team, n in teams.items() if n > most]
-    if len(teams) < contest.min_teams:
-        problems.append(f"players of {len(teams)} teams, at least {contest.min_teams} needed")
-    games = {frozenset((player.team, player.opponent)) for player in roster if player.team}
+    problems = [f"{n} players of {team}, at most {most} allowed" for team, n in teams.items() if n > most]
+    for limit in contest.team_limits:
+        limited = Counter(p.team for p in roster if p.team and not limit.positions.isdisjoint(p.positions))
+        listed = "/".join(sorted(limit.positions))
+        problems += [
+            f"{n} players ({listed}) of {team}, at most {limit.at_most} allowed"
+            for team, n in limited.items()
+            if n > limit.at_most
+        ]
+    counted = contest.min_teams_positions
+    spread = {p.team for p in roster if p.team and (counted is None or not counted.isdisjoint(p.positions))}
+    if len(spread) < contest.min_teams:
+        listed = "players" if counted is None else f"players ({'/'.join(sorted(counted))})"
+        problems.append(f"{listed} of {len(spread)} teams, at least {contest.min_teams} needed")
+    games = Counter(frozenset((player.team, player.opponent)) for player in roster if player.team)
     if len(games) < contest.min_games:
         problems.append(f"players of {len(games)} games, at least {contest.min_games} needed")
+    if contest.max_per_game is not None:
+        problems += [
+            f"{n} players of the game {'@'.join(sorted(game))}, at most {contest.max_per_game} allowed"
+            for game, n in games.items()
+            if n > contest.max_per_game
+        ]
     return problems

@@ -19,6 +19,7 @@ _WHEN: Final = re.compile(
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})\s*(?P<half>[AP])M(?:\s*E[SD]?T)?$",
     re.IGNORECASE,
 )
+_UNDER_WAY: Final = frozenset({"in progress", "final", "completed", "live"})
 _OFF: Final = frozenset({"postponed", "cancelled", "canceled", "suspended"})
 
 
@@ -31,6 +32,7 @@ class GameInfo:
     day: date | None = None
     clock: time | None = None
     called_off: bool = False
+    started: bool = False
 
     def tip(self, slate_date: date | None) -> datetime | None:
         """Tip-off in UTC; the file's own date wins over `slate_date`. None without a date or a time."""
@@ -57,6 +59,8 @@ def parse_game(text: str, clock: str = "") -> GameInfo:
     cell = " ".join(text.split())
     if cell.lower() in _OFF:
         return GameInfo(called_off=True)
+    if cell.lower() in _UNDER_WAY:
+        return GameInfo(started=True)
     day, at, teams = _when(cell)
     if at is None and clock:
         day, at, _ = _when(" " + clock.strip())

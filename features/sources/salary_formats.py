@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from features.errors import SalaryFileError
 from features.scoring import Site
 from features.sources.csv_text import CsvText
+from features.sources.sports import is_tier
 
 #: Upload templates put the player pool to the right of and below the lineups, within this many rows.
 _HEADER_ROWS: Final = 60
@@ -26,6 +28,8 @@ class Format:
     anchor: str
     required: dict[str, str]
     optional: dict[str, str]
+    #: Only for files whose rows have such a roster slot.
+    tiers: bool = False
 
 
 FORMATS: Final[tuple[Format, ...]] = (
@@ -36,7 +40,16 @@ FORMATS: Final[tuple[Format, ...]] = (
         {"position": "position", "name_id": "name + id", "name": "name", "id": "id",
          "roster": "roster position", "salary": "salary", "game": "game info", "team": "teamabbrev",
          "average": "avgpointspergame"},
-        {},
+        {"status": "status"},
+    ),
+    Format(
+        "draftkings",
+        "DraftKings tiers",
+        "position",
+        {"position": "position", "name_id": "name + id", "name": "name", "id": "id",
+         "roster": "roster position", "game": "game info", "team": "teamabbrev", "average": "avgpointspergame"},
+        {"status": "status"},
+        tiers=True,
     ),
     Format(
         # The exports and upload templates of 2017-18: an id, but no roster position yet.
@@ -61,7 +74,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         "id",
         {"id": "id", "position": "position", "first": "first name", "last": "last name", "average": "fppg",
          "salary": "salary", "game": "game", "team": "team", "opponent": "opponent", "status": "injury indicator"},
-        {"nickname": "nickname", "roster": "roster position"},
+        {"nickname": "nickname", "roster": "roster position", "batting": "batting order",
+         "mvp": "mvp salary"},
     ),
     Format(
         "yahoo",
@@ -89,7 +103,7 @@ def find_layout(text: CsvText, site: Site | None) -> Layout:
         titles = tuple(cell.lower() for cell in row[:_MAX_COLUMNS])
         for layout in FORMATS:
             columns = _columns(layout, titles)
-            if columns is None:
+            if columns is None or (layout.tiers and not _has_tier(text.rows[index + 1 :], columns["roster"])):
                 continue
             if site is not None and layout.site != site:
                 raise SalaryFileError(
@@ -113,6 +127,10 @@ def _columns(layout: Format, titles: tuple[str, ...]) -> dict[str, int] | None:
                 columns["game"] = columns.pop("game_info")
             return columns
     return None
+
+
+def _has_tier(rows: Sequence[Sequence[str]], column: int) -> bool:
+    return any(len(row) > column and is_tier(row[column].upper()) for row in rows)
 
 
 def _unknown(text: CsvText) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -71,18 +71,18 @@ def upload_text(lineups: Sequence[LineupLike], slate: Slate, contest: Contest) -
 def read_upload(path: Path | str | bytes, slate: Slate, contest: Contest) -> tuple[UploadLineup, ...]:
     """Lineups of an upload file or an entries template (whose reserved but empty entries are skipped).
 
-    Cells may be 'Name (ID)', the id, FanDuel's 'ID:Name', or a name the slate holds once. Raises `SalaryFileError`
-    naming the row and cell that fits no player of the slate.
+    Cells may be 'Name (ID)', the id, FanDuel's 'ID:Name', Yahoo's 'ID$game', or a name the slate holds once. Raises
+    `SalaryFileError` naming the row and cell that fits no player of the slate.
     """
     text = read_csv_text(path, what="the upload file")
-    header, start = _find_header(text, contest)
-    pool = _pool(slate)
+    header, columns = find_upload_header(text, contest)
+    pool = player_cells(slate)
     lineups = []
     for line, row in zip(text.lines[header + 1 :], text.rows[header + 1 :], strict=True):
-        cells = row[start : start + contest.lineup_size]
+        cells = [row[column] for column in columns if column < len(row)]
         if not any(cells):
             continue
-        ids = [_player_id(cell, pool) for cell in cells]
+        ids = [player_id(cell, pool) for cell in cells]
         for cell, site_id in zip(cells, ids, strict=True):
             if site_id is None:
                 raise SalaryFileError(
@@ -107,19 +107,40 @@ def _cells(lineup: LineupLike, pool: dict[str, SlatePlayer], contest: Contest) -
     return cells
 
 
-def _find_header(text: CsvText, contest: Contest) -> tuple[int, int]:
-    wanted = [title.upper() for title in contest.upload_header]
+def find_upload_header(text: CsvText, contest: Contest) -> tuple[int, tuple[int, ...]]:
+    """Header row, and each slot's column: the contest's lineup titles side by side, in the contest's order or another.
+
+    Raises `SalaryFileError` when the file has none.
+    """
+    wanted = [_title(title) for title in contest.upload_header]
     for index, row in enumerate(text.rows[:_HEADER_ROWS]):
-        titles = [cell.upper() for cell in row]
+        titles = [_title(cell) for cell in row]
         for start in range(len(titles) - len(wanted) + 1):
-            if titles[start : start + len(wanted)] == wanted:
-                return index, start
+            window = titles[start : start + len(wanted)]
+            if sorted(window) == sorted(wanted):
+                return index, tuple(start + place for place in _places(window, wanted))
     raise SalaryFileError(
         f"{text.origin} has no {contest.name} lineup header {','.join(wanted)}; check the contest"
     )
 
 
-def _pool(slate: Slate) -> dict[str, str]:
+def _places(window: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Where each wanted title stands; of equal titles the first is the first."""
+    waiting = list(enumerate(window))
+    places = []
+    for title in wanted:
+        found = next(item for item in waiting if item[1] == title)
+        waiting.remove(found)
+        places.append(found[0])
+    return places
+
+
+def _title(cell: str) -> str:
+    """FanDuel writes a slot's multiplier into its title: 'MVP - 1.5X Points'."""
+    return cell.split(" - ", maxsplit=1)[0].strip().upper()
+
+
+def player_cells(slate: Slate) -> dict[str, str]:
     """Every unambiguous way a cell may name a player -> site id."""
     pool: dict[str, str] = {}
     shared: set[str] = set()
@@ -134,10 +155,11 @@ def _pool(slate: Slate) -> dict[str, str]:
     return pool
 
 
-def _player_id(cell: str, pool: dict[str, str]) -> str | None:
+def player_id(cell: str, pool: Mapping[str, str]) -> str | None:
+    """Site id of whom an upload cell names (see `player_cells`), `(LOCKED)` or not; None when it is nobody."""
     text = _LOCKED.sub("", cell)
     match = _NAME_AND_ID.search(text)
-    for form in (text, match["id"] if match else "", text.split(":")[0]):
+    for form in (text, match["id"] if match else "", text.split(":")[0], text.split("$")[0]):
         if form in pool:
             return pool[form]
     return None

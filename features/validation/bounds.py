@@ -9,8 +9,6 @@ import math
 from datetime import date
 from typing import Final
 
-from features.scoring import Site
-
 #: Home-win share of a regular season: .593 (2018-19) down to .543 (2023-24) in the recorded seasons, with room above
 #: for the home edge of earlier years.
 HOME_WIN_SHARE: Final = (0.54, 0.61)
@@ -36,21 +34,14 @@ MINUTES_SLACK: Final = 3.0
 PLAYS_AGREE: Final = 0.99
 BOX_AGREES: Final = 0.998
 QUARTERS_AGREE: Final = 0.98
+#: Share of a slate's players who must fit a roster slot of today's contest.
+SEATABLE: Final = 0.9
 
 EVENT_TYPES: Final = (
     "made_shot", "missed_shot", "free_throw", "rebound", "turnover", "foul", "violation", "substitution",
     "timeout", "jump_ball", "ejection", "period_start", "period_end", "replay", "stoppage",
 )  # fmt: skip
 SEASON_TYPES: Final = ("regular", "playoffs")
-
-#: Salaries are multiples of this, USD: 25,762 DraftKings and 15,029 FanDuel salaries all end in 00; Yahoo prices
-#: in whole dollars of a 200 dollar cap.
-SALARY_GRID_USD: Final[dict[Site, int]] = {"draftkings": 100, "fanduel": 100, "yahoo": 1}
-SALARY_CAP_USD: Final[dict[Site, int]] = {"draftkings": 50_000, "fanduel": 60_000, "yahoo": 200}
-#: Basketball positions the three sites print, with the flexible and multiplier slots of single-game contests.
-POSITIONS: Final = frozenset({"PG", "SG", "SF", "PF", "C", "G", "F", "UTIL", "FLEX", "CPT", "MVP", "STAR", "PRO",
-                              "SUPERSTAR"})  # fmt: skip
-BASKETBALL: Final = frozenset({"nba", "wnba"})
 
 
 def share_bounds(published: tuple[float, float], games: int) -> tuple[float, float]:

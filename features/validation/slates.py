@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 
+from features.contests import Contest, known_contests, load_contest
 from features.slate import Slate
-from features.validation import bounds
 from features.validation.rules import Frames
 
 _PLAYER: Final[dict[str, type[pl.DataType]]] = {
@@ -29,7 +30,9 @@ def slate_frames(slates: Sequence[Slate]) -> Frames:
             "slate_id": slate.slate_id,
             "site": slate.site,
             "players": len(slate.players),
-            "teams": len({player.team for player in slate.players}),
+            "teams": len({player.team for player in slate.players if player.team}) or None
+            if slate.games
+            else None,
             "games": len(slate.games),
         }
         for slate in slates
@@ -39,9 +42,9 @@ def slate_frames(slates: Sequence[Slate]) -> Frames:
 
 def _players(slate: Slate) -> list[dict[str, object]]:
     playing = {team for game in slate.games for team in (game.home_team, game.away_team)}
-    names = [(player.name, player.team) for player in slate.players]
-    repeated = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-    classic, basketball = slate.mode == "classic", slate.sport in bounds.BASKETBALL
+    contest = _contest(slate)
+    cap = None if contest is None else contest.salary_cap_usd
+    rows = Counter((player.person or f"{player.name}|{player.team}", player.positions) for player in slate.players)
     return [
         {
             "slate_id": slate.slate_id,
@@ -49,16 +52,19 @@ def _players(slate: Slate) -> list[dict[str, object]]:
             "name": player.name,
             "team": player.team,
             "positions": "/".join(player.positions),
-            "salary_usd": player.salary_usd,
-            "dollars_off_grid": player.salary_usd % bounds.SALARY_GRID_USD[slate.site],
-            "within_cap": player.salary_usd <= bounds.SALARY_CAP_USD[slate.site],
-            "positions_known": bool(player.positions) and bounds.POSITIONS.issuperset(player.positions)
-            if basketball
-            else None,
+            "salary_usd": player.salary_usd if contest is None or cap is not None else None,
+            "dollars_off_grid": player.salary_usd % contest.salary_step_usd if contest is not None else None,
+            "within_cap": player.salary_usd <= cap if cap is not None else None,
+            "positions_known": bool(contest.positions & set(player.positions)) if contest is not None else None,
             # An export made after tip-off no longer names the games that have started.
             "team_plays": player.team in playing if playing and player.opponent else None,
-            # Single-game contests list everybody once per roster slot.
-            "named_once": (player.name, player.team) not in repeated if classic else None,
+            "named_once": rows[player.person or f"{player.name}|{player.team}", player.positions] == 1,
         }
         for player in slate.players
     ]
+
+
+def _contest(slate: Slate) -> Contest | None:
+    """The slate's contest, None for one of which no rules are known any more (tiers of eight, a user's own)."""
+    key = (slate.site, slate.sport, slate.mode)
+    return load_contest(*key) if key in known_contests() else None

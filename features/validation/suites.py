@@ -206,15 +206,23 @@ SALARIES: Final = Suite(
     keys={"players": ("slate_id", "site_id"), "slates": ("slate_id",)},
     expectations=(
         _rows("players", "an empty slate is a failed slate"),
-        _between("salary_positive", "players", "salary_usd", 1, None, "nobody is free"),
-        _between("salary_on_grid", "players", "dollars_off_grid", 0, 0, "multiples of $100, on Yahoo of $1"),
+        _between("salary_positive", "players", "salary_usd", 1, None, "nobody is free where a cap counts"),
+        _between(
+            "salary_on_grid", "players", "dollars_off_grid", 0, 0, "multiples of the step its contest states"
+        ),
         _holds("salary_within_cap", "players", "within_cap", "one salary cannot exceed the cap"),
-        _holds("positions_known", "players", "positions_known", "positions the sites print; basketball only"),
+        _holds(
+            "positions_known",
+            "players",
+            "positions_known",
+            "players fit a slot; FanDuel's kickers of 2016 do not",
+            bounds.SEATABLE,
+        ),
         _unique("unique_site_id", "players", ("slate_id", "site_id"), "the upload file names players by this id"),
-        _holds("unique_players", "players", "named_once", "a classic slate lists a player once"),
+        _holds("unique_players", "players", "named_once", "a player is listed once per roster slot"),
         _holds("team_plays", "players", "team_plays", "a player with an opponent is in one of the slate's games"),
         _between("slate_players", "slates", "players", 1, None, "an empty slate is a failed slate"),
-        _between("slate_teams", "slates", "teams", 2, None, "a game has two teams"),
+        _between("slate_teams", "slates", "teams", 2, None, "a game has two teams; golf and races have no games"),
     ),
 )
 SUITES: Final[dict[SuiteName, Suite]] = {suite.name: suite for suite in (GAMES, BOX, PBP, SALARIES)}

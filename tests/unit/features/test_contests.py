@@ -60,10 +60,11 @@ def test_published_rules() -> None:
 
 
 def test_every_rule_file_loads_and_is_named_after_its_contest() -> None:
-    assert len(known_contests()) >= 3
+    assert len(known_contests()) >= 44
     for key in known_contests():
         contest = load_contest(*key)
         assert (contest.site, contest.sport, contest.mode) == key
+        assert contest.source.startswith("https://")
 
 
 def test_unknown_contest_lists_those_that_exist() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from features.contests import load_contest
 from features.errors import SalaryFileError
 from features.slate import SlateGame
 from features.sources.salaries import OUT_STATUSES, date_from_name, read_salaries
@@ -101,10 +103,17 @@ def test_showdown_lists_a_player_once_per_roster_slot() -> None:
     slate = read_salaries(text.encode())
     assert slate.mode == "showdown"
     assert [p.positions for p in slate.players] == [("CPT",), ("UTIL",)]
+    assert [p.field_positions for p in slate.players] == [("SF", "PF")] * 2
+    assert slate.players[0].person == slate.players[1].person
 
 
 def test_other_sports_keep_their_own_teams_and_home_side_of_vs() -> None:
-    text = OLD_DK.replace("Dal@LAC", "LAC vs Dal").replace('"PG"', '"M/F"').replace('"PF"', '"GK"')
+    text = (
+        OLD_DK.replace("Dal@LAC", "LAC vs Dal")
+        .replace('"PG"', '"M/F"')
+        .replace('"PF"', '"GK"')
+        .replace('"C"', '"D"')
+    )
     slate = read_salaries(text.encode(), sport="soc")
     assert slate.players[0].is_home
     assert slate.players[0].opponent == "DAL"
@@ -137,18 +146,34 @@ def test_date_from_name() -> None:
     assert date_from_name("DKSalaries.csv") is None
 
 
+#: Files the archive keeps under another sport, or whose sport the folder does not say.
+OTHERWISE = {
+    "2020-08-28_classic_3g_b9c844.csv": "wnba", "2020-09-02_classic_3g_5ab9d9.csv": "wnba",
+    "DKEntries_07bab3.csv": "mlb", "DKEntries_21cb65.csv": "wnba",
+    "c2022-08-07_1g_123ea4.csv": "nfl",  # LV@JAC, filed under college football
+}  # fmt: skip
+#: Contests of their time that the sites no longer hold: seats they lack.
+LACKING = {"c2015-10-06_classic_2g_cc4e77.csv": {"CPT"}, "cunknown_classic_0g_63416d.csv": {"CPT"}}
+
+
+def expected_mode(path: Path) -> str:
+    first = path.read_text(encoding="utf-8", errors="replace")[:3000]
+    if "MVP" in first:
+        return "single_game"
+    captain = ",CPT," in first and path.parts[-3] not in ("lol", "f1")
+    return "showdown" if captain or ",FLEX," in first.replace("/FLEX", "") else "classic"
+
+
 @pytest.mark.real_data
-def test_every_real_salary_file_is_read_whole(fantasy_data: Path) -> None:
+def test_every_real_salary_file_is_read_whole_as_its_sport_and_mode(fantasy_data: Path) -> None:
     files = sorted((fantasy_data / "dfs").rglob("salaries/*.csv"))
     files += sorted((fantasy_data / "dfs").rglob("entries/*.csv"))
     assert len(files) >= 230
     teams = set(pl.read_parquet(fantasy_data / "nba" / "games.parquet", columns=["home_team"])["home_team"])
     refused: dict[str, str] = {}
-    foreign: set[str] = set()
     for path in files:
-        sport = path.parts[-3]
         try:
-            slate = read_salaries(path, sport="nba" if sport == "misc" else sport, slate_date=date_from_name(path))
+            slate = read_salaries(path, slate_date=date_from_name(path))
         except SalaryFileError as error:
             refused[path.name] = str(error)
             continue
@@ -156,10 +181,17 @@ def test_every_real_salary_file_is_read_whole(fantasy_data: Path) -> None:
         filled = sum(bool(line.strip(b' ,"')) for line in lines) - 1
         if path.parent.name == "salaries":
             assert len(slate.players) == filled, path
-        assert slate.site == path.parts[-4], path
-        if sport == "nba" and {p.team for p in slate.players} - teams:
-            foreign.add(path.name)
-    # One hand-edited WNBA file gives captains and utility players the same id.
-    assert set(refused) <= {"2022-02-26_showdown_1g_3de768.csv"}, refused
-    # The archive files WNBA slates of summer 2020 under the NBA.
-    assert foreign == {"2020-08-28_classic_3g_b9c844.csv", "2020-09-02_classic_3g_5ab9d9.csv"}
+        found = (slate.site, slate.sport, slate.mode)
+        assert found == (path.parts[-4], OTHERWISE.get(path.name, path.parts[-3]), expected_mode(path)), path
+        if slate.sport == "nba":
+            assert {p.team for p in slate.players} <= teams | {""}, path
+        contest = load_contest(*found)
+        unseated = {s.name for s in contest.slots if not any(s.accepts(p.positions) for p in slate.players)}
+        assert unseated == LACKING.get(path.name, set()), path
+        idle = {p.positions for p in slate.players if not any(s.accepts(p.positions) for s in contest.slots)}
+        assert idle <= {("K",)}, "only kickers of FanDuel 2016 have no seat today"
+        if slate.mode == "showdown" and not LACKING.get(path.name):
+            people = Counter(p.person for p in slate.players)
+            assert set(people.values()) == {2}, "everybody once as captain and once without"
+    # One hand-edited showdown file gives captains and utility players the same id and no position.
+    assert set(refused) == {"2022-02-26_showdown_1g_3de768.csv"}, refused
