@@ -18,6 +18,7 @@ from features.stores.online import OnlineStore
 from features.stores.slates import newest_slates
 from models.registry import Registry
 from serving import telemetry
+from serving.cancellation import Wish
 from serving.champion import Champions
 from serving.predictor import SlatePredictor
 from serving.recorder import Recorder
@@ -29,7 +30,11 @@ DEPENDENCIES: Final = ("redis", "postgres", "mlflow")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The process's long-lived parts. `solver` runs the optimizer, which holds no interpreter lock."""
+    """The process's long-lived parts. `solver` runs the optimizer, which holds no interpreter lock.
+
+    `simulator` runs one contest simulation at a time, `simulating` is held while one runs. `closing` is set once
+    the process shuts down.
+    """
 
     settings: ServingSettings
     database: Database
@@ -38,6 +43,9 @@ class Context:
     predictor: SlatePredictor
     recorder: Recorder
     solver: ThreadPoolExecutor
+    simulator: ThreadPoolExecutor
+    simulating: threading.Lock
+    closing: threading.Event
 
     @classmethod
     def open(cls, settings: ServingSettings) -> Context:
@@ -53,7 +61,14 @@ class Context:
             predictor=SlatePredictor(champions, online, torch_threads=settings.torch_threads),
             recorder=Recorder(database),
             solver=ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="solver"),
+            simulator=ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator"),
+            simulating=threading.Lock(),
+            closing=threading.Event(),
         )
+
+    def wish(self) -> Wish:
+        """A new wish for an answer, which ends with the process."""
+        return Wish(self.closing)
 
     def start(self) -> None:
         """Begin watching for champions; compile the optimizer meanwhile, so that no request waits for that."""
@@ -63,9 +78,11 @@ class Context:
 
     def close(self) -> None:
         """Finish what is under way and let go of connections."""
+        self.closing.set()
         self.champions.stop()
         self.predictor.close()
         self.solver.shutdown(wait=True)
+        self.simulator.shutdown(wait=True)
         self.recorder.close()
         self.online.close()
         self.database.close()

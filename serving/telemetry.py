@@ -36,6 +36,7 @@ RECORDED: Final = Counter("fantasy_predictions_recorded_total", "Predictions ser
 UNRECORDED: Final = Counter("fantasy_predictions_unrecorded_total", "Predictions served that could not be written")
 LINEUPS: Final = Counter("fantasy_lineups_built_total", "Lineups built", ["site"])
 SOLVE: Final = Histogram("fantasy_lineup_solve_seconds", "Optimizer time per request, seconds", ["site"])
+STOPPED: Final = Counter("fantasy_requests_stopped_total", "Work stopped because its client hung up", ["route"])
 READY: Final = Gauge("fantasy_ready", "1 when the dependency answers", ["dependency"])
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

@@ -19,6 +19,7 @@ from features.stores.slates import StoredSlate
 from models.bundle import load_bundle
 from models.lineups.problem import lineup_from_json
 from models.win_probability.slate import slate_game_rows
+from serving.app import WEB
 from serving.champion import Champions
 from serving.predictor import SlatePredictor
 from tests.fixtures.relay import relayed
@@ -377,10 +378,14 @@ def test_only_real_endpoints_are_listed(api: httpx.Client) -> None:
         ("/v1/predictions/macro", "post"),
         ("/v1/lineups", "post"),
         ("/v1/lineups/{request_id}/upload.csv", "get"),
+        ("/v1/lineups/{request_id}/entries.csv", "post"),
+        ("/v1/lineups/late-swap", "post"),
+        ("/v1/contests", "get"),
+        ("/v1/contests/simulate", "post"),
         ("/v1/models", "get"),
     }
     assert "HTTPValidationError" not in document["components"]["schemas"]
-    for page in ("/", "/docs", "/web/app.js", "/web/docs.js", "/web/style.css"):
+    for page in ("/", "/docs", *(f"/web/{path.name}" for path in WEB.iterdir())):
         reply = api.get(page)
         assert reply.status_code == 200
         assert "://" not in reply.text.replace("http://www.w3.org", "")
