@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,17 +17,19 @@ from features.errors import InvalidInput, NotMaterialized
 from features.files import replace_file
 from features.scoring import SITES, Site
 from features.slate import Slate
-from features.sources.player_names import MatchReport, match_players, normalize_name
-from features.sources.projections_file import read_projections
+from features.sources.entries import write_entries
+from features.sources.player_names import MatchReport, match_players
 from features.sources.salaries import date_from_name, read_salaries
 from features.sources.upload import write_upload
 from features.stores.offline import OfflineStore
 from features.workspace import LEAGUES, Workspace
+from flows.entering import assign, lineups_for, open_entries
+from flows.own_projections import with_own_numbers
+from flows.rules_file import PlayerRules
 from flows.settings import FlowSettings
 from models.champion import Champion, find_champion
 from models.lineups.draft import draft
-from models.lineups.problem import LineupResult, LineupRules
-from models.projection.own_numbers import use_own_numbers
+from models.lineups.problem import LineupResult
 from models.projection.slate import SlateProjections, project_slate
 
 #: A directory of nobody, for the time before the first run.
@@ -69,58 +71,65 @@ class ProjectedSlate:
 
 
 @dataclass(frozen=True, slots=True)
-class PlayerRules:
-    """The player's wishes in his own words: names or ids, turned into ids against the slate."""
-
-    n: int = 1
-    lock: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    max_exposure: float = 1.0
-    min_salary_usd: int = 0
-    min_unique: int = 1
-
-    def resolve(self, slate: Slate) -> LineupRules:
-        """Return the rules in site ids. Raises `InvalidInput` naming a player who is not on the slate."""
-        return LineupRules(
-            n=self.n,
-            locked=frozenset(_site_id(slate, who, "lock") for who in self.lock),
-            excluded=frozenset(_site_id(slate, who, "exclude") for who in self.exclude),
-            max_exposure=self.max_exposure,
-            min_salary_usd=self.min_salary_usd,
-            min_unique=self.min_unique,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class BuiltLineups:
     """Lineups with everything needed to print, upload and grade them."""
 
     projected: ProjectedSlate
     contest: Contest
     result: LineupResult
+    notes: tuple[str, ...] = ()
+    written: Path | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the projections, the optimizer and the entries file have to say."""
+        return [*self.projected.projections.warnings, *self.result.warnings, *self.notes]
+
+    def exposures(self) -> list[dict[str, Any]]:
+        """Everybody who is in a lineup, most used first: id, name, team, count, share."""
+        held = Counter(player.id for lineup in self.result.lineups for player in lineup.players)
+        named = {p.id: (p.name, p.team) for lineup in self.result.lineups for p in lineup.players}
+        total = len(self.result.lineups)
+        return [
+            {"id": id_, "name": named[id_][0], "team": named[id_][1], "count": count, "share": count / total}
+            for id_, count in sorted(held.items(), key=lambda item: (-item[1], named[item[0]][0]))
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Machine form of `fantasy lineups --json`."""
-        slate = self.projected.slate
+        slate, result = self.projected.slate, self.result
         return {
             "league": self.projected.workspace.league,
-            "lineups": [lineup.as_json() for lineup in self.result.lineups],
-            "solve_ms": round(self.result.solve_ms, 3),
+            "lineups": [lineup.as_json() for lineup in result.lineups],
+            "solve_ms": round(result.solve_ms, 3),
+            "bound": result.bound,
+            "gap": result.gap,
+            "exposures": self.exposures(),
+            "rule_exposures": [asdict(rule) for rule in result.exposures],
             "model": self.projected.model,
-            "slate": {"id": slate.slate_id, "site": slate.site, "sport": slate.sport, "lock": slate.lock},
+            "slate": {
+                "id": slate.slate_id,
+                "site": slate.site,
+                "sport": slate.sport,
+                "mode": slate.mode,
+                "lock": slate.lock,
+            },
             "data_timestamp": self.projected.projections.data_timestamp,
             "fallback": self.projected.projections.fallback,
-            "warnings": [*self.projected.projections.warnings, *self.result.warnings],
+            "warnings": self.warnings,
             "unmatched": [p.name for p in self.projected.match.unmatched] if self.projected.match else [],
         }
 
 
-def open_slate(salaries: Path, *, site: str | None, sport: str, day: date | None) -> Slate:
-    """Read a salary file. Raises `SalaryFileError` when it is not what it claims to be."""
+def open_slate(
+    salaries: Path, *, site: str | None, sport: str | None = None, mode: str | None = None, day: date | None
+) -> Slate:
+    """Read a salary file; what is None the file tells. Raises `SalaryFileError` when it is not what it claims to be."""
     if site is not None and site not in SITES:
         raise InvalidInput(f"site {site!r} is not known; choose one of {', '.join(SITES)}")
     known: Site | None = next((s for s in SITES if s == site), None)
-    return read_salaries(salaries, site=known, sport=sport, slate_date=day or date_from_name(salaries))
+    slate_date = day or date_from_name(salaries)
+    return read_salaries(salaries, site=known, sport=sport, mode=mode, slate_date=slate_date)
 
 
 def project(slate: Slate, *, league: str, own: str | None = None) -> ProjectedSlate:
@@ -134,32 +143,39 @@ def project(slate: Slate, *, league: str, own: str | None = None) -> ProjectedSl
         views = {}
     match: MatchReport | None = None
     directory = views.pop("player_directory", None)
-    if directory is not None and slate.source != "simulated":
+    if directory is not None and slate.source != "simulated" and slate.sport == "nba":
         match = match_players(slate, directory)
         slate = match.slate
     known = directory if directory is not None else pl.DataFrame(schema=DIRECTORY)
     projections = project_slate(slate, champion.model if champion else None, views, known)
     if own is not None:
-        numbers = (
-            {p.site_id: p.average_points for p in slate.players}
-            if own == "salaries"
-            else read_projections(Path(own), slate)
-        )
-        projections = use_own_numbers(projections, numbers, source=own)
+        projections = with_own_numbers(projections, slate, own)
     return ProjectedSlate(slate, match, projections, workspace)
 
 
-def build(projected: ProjectedSlate, rules: PlayerRules, *, out: Path | None = None) -> BuiltLineups:
-    """Optimize, write the upload file `out`, and keep the result as the workspace's newest lineups for grading.
+def build(
+    projected: ProjectedSlate, rules: PlayerRules, *, out: Path | None = None, entries: Path | None = None
+) -> BuiltLineups:
+    """Optimize, write the upload file, and keep the result as the workspace's newest lineups for grading.
 
-    When the upload file cannot be written nothing is kept either.
+    With `entries`, an entries file of the site, its entries get the lineups in order, and it is written to `out`, or in
+    place. When a file cannot be written nothing is kept either.
     """
     slate = projected.slate
     contest = load_contest(slate.site, slate.sport, slate.mode)
-    result = draft(slate, projected.projections, contest, rules.resolve(slate))
+    wanted = rules.resolve(slate)
+    template = None if entries is None else open_entries(entries, slate, contest)
+    if template is not None and rules.n is None and "n" not in (rules.file or {}):
+        wanted = replace(wanted, n=lineups_for(template))
+    result = draft(slate, projected.projections, contest, wanted)
     built = BuiltLineups(projected, contest, result)
-    if out is not None:
-        write_upload(out, result.lineups, projected.slate, contest)
+    if template is not None and entries is not None:
+        filled, notes = assign(template, result.lineups)
+        write_entries(out or entries, template, filled)
+        built = replace(built, notes=notes, written=out or entries)
+    elif out is not None:
+        write_upload(out, result.lineups, slate, contest)
+        built = replace(built, written=out)
     _remember(built)
     return built
 
@@ -174,17 +190,6 @@ def _choose(settings: FlowSettings, league: str) -> tuple[Workspace, Champion | 
         if champion is not None:
             return workspace, champion
     return Workspace(settings.home, wanted[0]), None
-
-
-def _site_id(slate: Slate, who: str, rule: str) -> str:
-    wanted, name = who.strip().casefold(), normalize_name(who)
-    found = [p.site_id for p in slate.players if wanted == p.site_id.casefold() or name == normalize_name(p.name)]
-    if len(found) != 1:
-        near = get_close_matches(name, {normalize_name(p.name): p.name for p in slate.players}, n=1)
-        hint = f"; did you mean {near[0].title()!r}?" if near else "; give a name or id of the salary file"
-        problem = f"is not on this slate{hint}" if not found else f"names {len(found)} players; use an id"
-        raise InvalidInput(f"--{rule} {who!r} {problem}")
-    return found[0]
 
 
 def _remember(built: BuiltLineups) -> None:

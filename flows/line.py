@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.slate import Slate
-from flows.drafting import BuiltLineups, PlayerRules, build, project
+from flows.drafting import BuiltLineups, build, project
 from flows.progress import step
+from flows.rules_file import PlayerRules
 from flows.spec import LineSpec
 
 

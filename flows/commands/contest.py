@@ -8,64 +8,157 @@ from typing import Annotated
 import typer
 
 from features.errors import InvalidInput
-from flows.commands.options import Data, Json, parse_day, print_json
-from flows.commands.tables import show_grades, show_lineups, show_projections
-
-Salaries = Annotated[Path, typer.Option(help="salary file as downloaded from the site")]
-Site = Annotated[str | None, typer.Option(help="draftkings, fanduel or yahoo (default: told by the file)")]
-Sport = Annotated[str, typer.Option(help="sport of the contest")]
-Day = Annotated[str | None, typer.Option("--date", help="slate day (ISO) when the file does not say")]
-Projections = Annotated[
-    str | None, typer.Option(help="your own numbers: a CSV with a name or id and points; or `salaries`")
-]
-League = Annotated[str, typer.Option(help="auto, nba or simulated: whose champion projects")]
+from flows.commands.contest_options import (
+    ContestMode,
+    Day,
+    Exclude,
+    Field,
+    League,
+    Leverage,
+    Lock,
+    MaxExposure,
+    MinExposure,
+    MinSalary,
+    Objective,
+    Payouts,
+    Projections,
+    Randomness,
+    RulesFile,
+    Salaries,
+    Scenarios,
+    Seed,
+    Site,
+    Sport,
+    Stack,
+    Unique,
+)
+from flows.commands.options import Data, Json, parse_day, parse_moment, print_json
+from flows.commands.tables import show_grades, show_lineups, show_projections, show_swap
 
 
 def lineups(
     salaries: Salaries,
     site: Site = None,
-    sport: Sport = "nba",
-    n: Annotated[int, typer.Option("-n", "--count", help="lineups, 1 to 150")] = 1,
+    sport: Sport = None,
+    mode: ContestMode = None,
+    n: Annotated[int | None, typer.Option("-n", "--count", help="lineups, 1 to 150 (default 1)")] = None,
     out: Annotated[Path | None, typer.Option(help="file to upload to the site")] = None,
+    entries: Annotated[
+        Path | None, typer.Option(help="entries file of the site: filled in place, or as --out")
+    ] = None,
     day: Day = None,
     projections: Projections = None,
     league: League = "auto",
-    lock: Annotated[list[str] | None, typer.Option(help="player name or id that every lineup must hold")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="player name or id to leave out")] = None,
-    max_exposure: Annotated[float, typer.Option(help="most a player may appear, as a share of lineups")] = 1.0,
-    min_salary: Annotated[int, typer.Option(help="least salary a lineup must use")] = 0,
-    unique: Annotated[int, typer.Option(help="players in which any two lineups differ at least")] = 1,
+    rules: RulesFile = None,
+    lock: Lock = None,
+    exclude: Exclude = None,
+    max_exposure: MaxExposure = None,
+    min_exposure: MinExposure = None,
+    min_salary: MinSalary = None,
+    unique: Unique = None,
+    stack: Stack = None,
+    objective: Objective = None,
+    randomness: Randomness = None,
+    leverage: Leverage = None,
+    seed: Seed = None,
     everything: Annotated[
         bool, typer.Option("--all", help="print a table of every lineup, not of the best three")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Build legal, optimal lineups from a salary file and write the file the site accepts."""
-    from flows.drafting import PlayerRules, build, open_slate, project
+    from flows.drafting import build, open_slate, project
+    from flows.rules_file import PlayerRules, read_rules
 
     if out is not None and out.is_dir():
         raise InvalidInput(f"--out {out} is a folder; name the file to write, e.g. {out / 'upload.csv'}")
-    slate = open_slate(salaries, site=site, sport=sport, day=parse_day(day))
-    projected = project(slate, league=league, own=projections)
-    rules = PlayerRules(
+    wishes = PlayerRules(
         n=n,
         lock=tuple(lock or ()),
         exclude=tuple(exclude or ()),
-        max_exposure=max_exposure,
+        max_exposure=tuple(max_exposure or ()),
+        min_exposure=tuple(min_exposure or ()),
         min_salary_usd=min_salary,
         min_unique=unique,
+        stack=tuple(stack or ()),
+        objective=objective,
+        randomness=randomness,
+        leverage=leverage,
+        seed=seed,
+        file=None if rules is None else read_rules(rules),
     )
-    built = build(projected, rules, out=out)
+    slate = open_slate(salaries, site=site, sport=sport, mode=mode, day=parse_day(day))
+    built = build(project(slate, league=league, own=projections), wishes, out=out, entries=entries)
     if as_json:
         print_json(built.as_json())
     else:
-        show_lineups(built, out, everything=everything)
+        show_lineups(built, everything=everything)
+
+
+def late_swap(
+    entries: Annotated[Path, typer.Option(help="entries file as downloaded after lock")],
+    salaries: Annotated[
+        Path | None, typer.Option(help="salary file of the same contest (default: the pool in the entries file)")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="file to upload (default: the entries file itself)")] = None,
+    now: Annotated[str | None, typer.Option(help="moment to swap at, ISO with time zone (default: now)")] = None,
+    out_players: Annotated[
+        list[str] | None, typer.Option("--out-players", help="who is newly out: names or ids, commas between")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(help="optimize every entry, or replace_out: only those that hold somebody out")
+    ] = "optimize",
+    simulate: Annotated[bool, typer.Option(help="simulate the contest before and after the swap")] = False,
+    payouts: Payouts = "gpp",
+    field: Field = None,
+    scenarios: Scenarios = 10_000,
+    site: Site = None,
+    sport: Sport = None,
+    day: Day = None,
+    projections: Projections = None,
+    league: League = "auto",
+    rules: RulesFile = None,
+    max_exposure: MaxExposure = None,
+    unique: Unique = None,
+    as_json: Json = False,
+) -> None:
+    """Fill the open slots of entries anew after lock: locked slots stay, players who are out are replaced."""
+    from flows.contest_simulation import SimulationWords
+    from flows.late_swapping import SwapRequest, swap
+    from flows.rules_file import PlayerRules, read_rules
+
+    wishes = PlayerRules(
+        max_exposure=tuple(max_exposure or ()),
+        min_unique=unique,
+        file=None if rules is None else read_rules(rules),
+    )
+    request = SwapRequest(
+        entries=entries,
+        salaries=salaries or entries,
+        now=parse_moment(now),
+        out_players=tuple(who.strip() for words in out_players or () for who in words.split(",") if who.strip()),
+        mode=mode,
+        site=site,
+        sport=sport,
+        day=parse_day(day),
+        projections=projections,
+        league=league,
+        rules=wishes,
+        out=out,
+    )
+    simulation = SimulationWords(payouts, field, scenarios) if simulate else None
+    done = swap(request, simulation)
+    if as_json:
+        print_json(done.as_json())
+    else:
+        show_swap(done)
 
 
 def project_file(
     salaries: Salaries,
     site: Site = None,
-    sport: Sport = "nba",
+    sport: Sport = None,
+    mode: ContestMode = None,
     day: Day = None,
     league: League = "auto",
     projections: Projections = None,
@@ -74,9 +167,8 @@ def project_file(
     """Project every player of a salary file as of the slate's lock."""
     from flows.drafting import open_slate, project
 
-    projected = project(
-        open_slate(salaries, site=site, sport=sport, day=parse_day(day)), league=league, own=projections
-    )
+    slate = open_slate(salaries, site=site, sport=sport, mode=mode, day=parse_day(day))
+    projected = project(slate, league=league, own=projections)
     if as_json:
         print_json(projected.as_json())
     else:
@@ -106,5 +198,6 @@ def grade(
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     app.command("lineups")(lineups)
+    app.command("late-swap")(late_swap)
     app.command("project")(project_file)
     app.command("grade")(grade)

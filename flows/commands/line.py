@@ -39,7 +39,7 @@ def run(
         else:
             show_line(outcome)
             if outcome.built is not None:
-                show_lineups(outcome.built, None)
+                show_lineups(outcome.built)
             else:
                 typer.echo(
                     "no salary file is known for this day: `fantasy lineups --salaries FILE` builds from yours"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -30,6 +30,19 @@ def parse_day(text: str | None) -> date | None:
         return date.fromisoformat(text)
     except ValueError as error:
         raise InvalidInput(f"date {text!r} is not a day; write it as 2024-12-15") from error
+
+
+def parse_moment(text: str | None) -> datetime:
+    """Return the moment in `text`, aware; the present one for None. Raises `InvalidInput` for anything else."""
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(f"--now {text!r} is not a moment; write it as 2024-12-15T19:35-05:00") from error
+    if moment.utcoffset() is None:
+        raise InvalidInput(f"--now {text!r} has no time zone; end it with Z for UTC or -05:00 for US Eastern")
+    return moment
 
 
 def parse_seasons(text: str | None) -> tuple[int, ...] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +13,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from flows.drafting import BuiltLineups, ProjectedSlate
     from flows.grading import GradeReport
+    from flows.late_swapping import LateSwapped
     from flows.line import LineOutcome
     from models.lineups.problem import Lineup
 
@@ -24,40 +24,92 @@ BASIS: Final = {"champion": "model", "file_average": "file", "user": "yours"}
 SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "v"})
 #: Lineups printed as a table each; the others get a line.
 FULL_TABLES: Final = 3
+#: Players of the exposure table and entries of the swap table; `--all` and `--json` have the others.
+EXPOSURES_SHOWN: Final = 15
+SWAPS_SHOWN: Final = 40
 
 
-def show_lineups(built: BuiltLineups, out: Path | None, *, everything: bool = False) -> None:
+def show_lineups(built: BuiltLineups, *, everything: bool = False) -> None:
     """Print the best lineups as tables with intervals and the others a line each (`everything`: all as tables)."""
     projected = built.projected
     rows = {row["site_id"]: row for row in projected.projections.frame.to_dicts()}
     shown = built.result.lineups if everything else built.result.lineups[:FULL_TABLES]
+    cap = built.contest.salary_cap_usd
     for number, lineup in enumerate(shown, start=1):
+        spent = "" if cap is None else f" · ${lineup.salary:,} of ${cap:,}"
         _title(
             f"Lineup {number} of {len(built.result.lineups)} · {built.contest.name} · "
-            f"{lineup.projection:.2f} points · ${lineup.salary:,} of ${built.contest.salary_cap_usd:,}"
+            f"{lineup.projection:.2f} points{spent}"
         )
         console.print(_lineup_table(lineup, rows))
     if rest := built.result.lineups[len(shown) :]:
         _title("The other lineups")
         console.print(_short_table(rest, len(shown) + 1))
         console.print("a table of every lineup: --all; everything for a machine: --json", highlight=False)
-    _footer(projected, [*projected.projections.warnings, *built.result.warnings])
-    console.print(f"optimizer: {built.result.solve_ms:.1f} ms; every lineup optimal within its printed gap")
-    if out is not None:
-        console.print(f"written: {out}", highlight=False)
+    if len(built.result.lineups) > 1:
+        _title("Exposure")
+        console.print(_exposure_table(built, everything=everything))
+    for rule in built.result.exposures:
+        console.print(f"{rule.label}: {rule.count} lineups, asked {rule.least} to {rule.most}", highlight=False)
+    _footer(projected, built.warnings)
+    proof = (
+        "every lineup optimal within its printed gap"
+        if built.result.gap is None
+        else (f"chosen together: at most {built.result.gap:.3%} below the best possible total")
+    )
+    console.print(f"optimizer: {built.result.solve_ms:.1f} ms; {proof}")
+    if built.written is not None:
+        console.print(f"written: {built.written}", highlight=False)
+
+
+def show_swap(done: LateSwapped) -> None:
+    """Print what became of each entry, and the figures before and after where they were simulated."""
+    result = done.result
+    counts = ", ".join(f"{result.count(status)} {status}" for status in ("swapped", "kept", "unswappable"))
+    _title(f"Late swap · {done.contest.name} · {len(result.entries)} entries: {counts}")
+    table = _table(left=("entry", "status", "what"), right=("before", "after"), widest="what")
+    for entry in result.entries[:SWAPS_SHOWN]:
+        changes = ", ".join(
+            f"{r.slot} {_last_name(r.out_name) or 'empty'} → {_last_name(r.into_name)}" for r in entry.replaced
+        )
+        after = f"{entry.lineup.projection:.2f}" if entry.lineup else "–"
+        table.add_row(entry.entry_id, entry.status, _cut(changes or entry.reason), f"{entry.before:.2f}", after)
+    console.print(table)
+    if len(result.entries) > SWAPS_SHOWN:
+        console.print(f"and {len(result.entries) - SWAPS_SHOWN} more: --json has them all", highlight=False)
+    for entry in result.entries:
+        if entry.status == "unswappable":
+            console.print(f"entry {entry.entry_id}: {entry.reason}", style="yellow", highlight=False, markup=False)
+    for name in ("before", "after"):
+        if done.simulated and name in done.simulated:
+            figures = " · ".join(f"{key} {value:.4f}" for key, value in done.simulated[name].items())
+            console.print(f"simulated {name}: {figures}", highlight=False)
+    _footer(done.projected, done.warnings)
+    console.print(f"swap: {result.solve_ms:.1f} ms")
+    console.print(f"written: {done.written}", highlight=False)
+
+
+def _exposure_table(built: BuiltLineups, *, everything: bool) -> Table:
+    table = _table(left=("player", "team"), right=("lineups", "exposure"), widest="player")
+    rows = built.exposures()
+    for row in rows if everything else rows[:EXPOSURES_SHOWN]:
+        table.add_row(_cut(row["name"]), row["team"], str(row["count"]), f"{row['share']:.0%}")
+    return table
 
 
 def _lineup_table(lineup: Lineup, rows: Mapping[str, dict[str, Any]]) -> Table:
     table = _table(left=("slot", "player", "team"), right=("salary", "points", "80 %", "plays"), widest="player")
     for player in lineup.players:
         row = rows[player.id]
+        # A captain's interval is multiplied as his points are.
+        times = player.projection / row["mean"] if row["mean"] > 0 else 1.0
         table.add_row(
             player.slot,
             _cut(player.name),
             player.team,
             f"${player.salary:,}",
             f"{player.projection:.2f}",
-            _interval(row),
+            f"{times * row['q10']:.1f} – {times * row['q90']:.1f}",
             f"{row['p_play']:.2f}",
         )
     return table

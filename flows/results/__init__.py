@@ -1,0 +1,1 @@
+"""The results page, written from the JSON files in `benchmarks/results/`: no figure on it is typed by hand."""
