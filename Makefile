@@ -3,12 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-bench
 SERVE ?= 1
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run serve test test-all test-real check bench docs repro clean
+.PHONY: help setup run serve test test-all test-real check bench bench-peers docs repro clean
 
 help:           ## list the verbs
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -42,8 +43,16 @@ check: setup    ## ruff, mypy strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup    ## every benchmark, JSON into benchmarks/results
-	for b in benchmarks/bench_*.py; do $(BIN)/python $$b; done
+bench: setup    ## every benchmark, JSON into benchmarks/results (an hour; other optimizers only after `make bench-peers`)
+	for b in benchmarks/bench_*.py; do $(BIN)/python $$b || failed=1; done; exit $${failed:-0}
+
+$(PEERS)/installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9
+	VIRTUAL_ENV=$(CURDIR)/$(PEERS) $(PEERS)/bin/uv pip install -r benchmarks/peers/requirements.txt
+	@touch $(PEERS)/installed
+
+bench-peers: $(PEERS)/installed   ## .venv-bench with the optimizers ours is measured against (Python 3.11 or 3.12; 300 MB)
 
 docs: setup     ## regenerate docs/results.md from the JSON results
 	$(BIN)/python -m flows.results
@@ -52,4 +61,4 @@ repro: setup    ## rebuild the reference pipeline with DVC: dvc.lock and metrics
 	DVC_NO_ANALYTICS=1 $(BIN)/dvc repro
 
 clean:          ## remove the virtual environment, local state and caches
-	rm -rf $(VENV) .fantasy data/simulated data/validation.json .dvc/cache .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .fantasy data/simulated data/validation.json .dvc/cache .dvc/tmp .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,197 +1,212 @@
-"""Exact lineups: the compiled core against HiGHS direct, same slates, same projections, one run, equal optima.
+"""Exact lineups against every other optimizer: same slates, same projections, same rules, one run, equal optima.
 
-    python benchmarks/bench_lineups.py [--data DIR] [--out benchmarks/results/lineups.json] [--highs-lineups 5]
+    python benchmarks/bench_lineups.py [--data DIR] [--out FILE] [--slates real|synthetic|all] [--only TEXT]
+        [--peers PYTHON | --no-peers] [--budget 150] [--sizes 1,20,150]
 
-Times are CPU time of the one solving thread (`time.thread_time`) unless named wall: a shared machine stretches wall
-time, not CPU time. "optimize" is the whole request from player rows to lineups; "search" is the compiled call alone.
-HiGHS re-solves one warm model with a no-good cut per lineup, as the optimizers players use do.
+Asked for: 1 lineup, and 20 and 150 distinct ones with nobody in more than half of them. Ours: CPU time of the one
+solving thread, median and p99 over many repeats. "ours" is the whole request from player rows to lineups, every time
+with projections not seen before; "ours_again" the same with a slate that was compiled before; "search" the exact
+search alone on compiled arrays. The others run in their own virtual environment (`make bench-peers`): CPU time of the
+whole process and its children, from their own player objects to the last lineup. A tool that does not end within
+--budget wall seconds is reported as not run; nothing is extrapolated.
+
+Exits with 1 if an exact tool found another optimum than ours. With every tool and --budget 150 it takes about an hour.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import random
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import ROOT, machine, parser, timed, write
+from rivals import TOLERANCE, TOOLS, Lineups, compare, row_key, run_peer
+from rivals import problem_of as peer_problem
+from slates import BenchSlate, real_slates, synthetic_slates
 
-from features.contests import Contest, load_contest
-from features.sources.salaries import read_salaries
 from models.lineups.compile import compile_pool
-from models.lineups.core import ExactSearch
-from models.lineups.draft import game_key
+from models.lineups.core import MAX_STEPS
+from models.lineups.legality import check_rules
 from models.lineups.milp import MilpSearch
 from models.lineups.optimize import optimize, warm
-from models.lineups.portfolio import Portfolio, Solved
-from models.lineups.problem import Candidate, LineupRules
+from models.lineups.portfolio import Portfolio
+from models.lineups.problem import LineupResult
 
-ROOT = Path(__file__).resolve().parent.parent
-REAL = {
-    "dk_nba 2024-12-15 (6 games)": ("draftkings", "draftkings/nba/salaries/2024-12-15_classic_6g_d762ae.csv"),
-    "dk_nba 2024-10-23 (10 games)": ("draftkings", "draftkings/nba/salaries/2024-10-23_classic_10g_b53188.csv"),
-    "fd_nba 2026-01-08 (4 games)": ("fanduel", "fanduel/nba/salaries/c2026-01-08_4g_211529.csv"),
-    "fd_nba 2026-01-01 (4 games)": ("fanduel", "fanduel/nba/salaries/c2026-01-01_4g_38eb3a.csv"),
-}
-
-
-def synthetic(site: str, players: int, seed: int) -> list[Candidate]:
-    """A made-up NBA slate of nine games on the site's salary scale, 40 % of players with two positions."""
-    rng = random.Random(seed)
-    contest = load_contest(site)
-    mean_usd, step = contest.salary_cap_usd / contest.lineup_size, contest.salary_step_usd
-    pool = []
-    for row in range(players):
-        first = ("PG", "SG", "SF", "PF", "C")[row % 5]
-        second = rng.choice(("PG", "SG", "SF", "PF")) if rng.random() < 0.4 else first
-        salary = round(mean_usd * min(1.9, 0.48 + rng.expovariate(2.2)) / step) * step
-        points = round(salary / mean_usd * 32 * rng.lognormvariate(-0.03, 0.22), 2)
-        team = row % 18
-        positions = tuple(dict.fromkeys((first, second)))
-        pool.append(Candidate(f"{row}", f"Player {row}", positions, f"T{team}", f"G{team // 2}", salary, points))
-    return pool
+PEERS = ROOT / ".venv-bench" / "bin" / "python"
+MAX_EXPOSURE = 0.5
+#: Repeats of ours and of a peer, by lineups asked for.
+REPEATS = {1: (200, 5), 20: (50, 1), 150: (20, 1)}
+SCENARIOS = 300
+#: Log-normal spread of a scenario's projections.
+NOISE = 0.25
 
 
-def real(site: str, path: Path) -> list[Candidate]:
-    """Players of a real salary file, projected by the file's own average points."""
-    slate = read_salaries(path)
-    return [
-        Candidate(p.site_id, p.name, p.positions, p.team, game_key(p), p.salary_usd, p.average_points)
-        for p in slate.players
-        if p.average_points > 0 and p.injury_status != "O"
-    ]
-
-
-def slates(data: Path) -> dict[str, tuple[str, list[Candidate]]]:
-    """Every slate this machine can offer."""
-    found = {f"{site} synthetic": (site, synthetic(site, 280, 7)) for site in ("draftkings", "fanduel", "yahoo")}
-    for name, (site, path) in REAL.items():
-        if (data / "dfs" / path).is_file():
-            found[name] = (site, real(site, data / "dfs" / path))
-    return found
-
-
-def timed(work: Callable[[], object], repeats: int) -> dict[str, float]:
-    """CPU and wall milliseconds of repeated calls."""
-    cpu, wall = [], []
-    for _ in range(repeats):
-        cpu_0, wall_0 = time.thread_time(), time.perf_counter()
-        work()
-        cpu.append((time.thread_time() - cpu_0) * 1e3)
-        wall.append((time.perf_counter() - wall_0) * 1e3)
-    return {
-        "cpu_ms_p50": round(float(np.median(cpu)), 4),
-        "cpu_ms_p99": round(float(np.quantile(cpu, 0.99)), 4),
-        "wall_ms_p50": round(float(np.median(wall)), 4),
-        "wall_ms_p99": round(float(np.quantile(wall, 0.99)), 4),
-        "repeats": repeats,
-    }
-
-
-def search_only(pool: list[Candidate], contest: Contest, seed: int, scenarios: int) -> dict[str, float]:
-    """One exact lineup for each of many noisy projections of the slate (25 % log-normal), search call alone."""
-    rng = np.random.default_rng(seed)
-    arrays = compile_pool(pool, contest, LineupRules())
-    noisy = [
-        ExactSearch(replace(arrays, projection=arrays.projection * rng.lognormal(0, 0.25, len(pool))), 1)
-        for _ in range(scenarios)
-    ]
-    empty, queue = Portfolio(arrays, 1), iter(noisy)
-    return timed(lambda: next(queue)(empty, 1), scenarios)
-
-
-def highs(pool: list[Candidate], contest: Contest, rules: LineupRules) -> dict[str, Any]:
-    """HiGHS alone on each rank of our portfolio, given our earlier lineups: a tie at one rank may lead to different
-    players, and so to other values further down, without either being wrong."""
-    lineups = optimize(pool, contest, rules).lineups
-    row_of = {c.id: row for row, c in enumerate(pool)}
-    started = time.process_time()
-    arrays = compile_pool(pool, contest, rules)
-    portfolio, search = Portfolio(arrays, rules.min_unique), MilpSearch(arrays, rules.min_unique)
-    worst = 0.0
-    for lineup in lineups:
-        worst = max(worst, abs(search(portfolio, 1)[0].projection - lineup.projection))
-        rows = tuple(row_of[p.id] for p in lineup.players)
-        if not portfolio.accept(Solved(rows, lineup.projection, lineup.bound)):
-            raise SystemExit(f"a lineup broke its own rules: {lineup}")
-    cpu_ms = (time.process_time() - started) * 1e3
-    mine = timed(lambda: optimize(pool, contest, rules), 20)["cpu_ms_p50"]
-    if worst > 1e-4:
-        raise SystemExit(f"optima differ by {worst} points")
-    ratio = round(cpu_ms / mine, 1)
-    return {"cpu_ms": round(cpu_ms, 2), "ours_cpu_ms": mine, "ratio": ratio, "largest_difference": round(worst, 9)}
-
-
-def measure(site: str, pool: list[Candidate], highs_lineups: int) -> dict[str, Any]:
+def measure(slate: BenchSlate, sizes: list[int], peers: Path | None, budget_s: float) -> dict[str, Any]:
     """All figures of one slate."""
-    contest = load_contest(site)
-    row: dict[str, Any] = {"players": len(pool), "contest": contest.name}
-    for label, rules, repeats in (
-        ("optimize_1", LineupRules(), 200),
-        ("optimize_20_at_50", LineupRules(n=20, max_exposure=0.5), 20),
-        ("optimize_150_at_50", LineupRules(n=150, max_exposure=0.5), 7),
-        ("optimize_150", LineupRules(n=150), 7),
-    ):
-        result = optimize(pool, contest, rules)
-        row[label] = timed(lambda rules=rules: optimize(pool, contest, rules), repeats)
-        row[label]["total_projection"] = round(sum(x.projection for x in result.lineups), 4)
-        row[label]["distinct"] = len({frozenset(p.id for p in x.players) for x in result.lineups})
-        row[label]["max_gap"] = max(x.gap for x in result.lineups)
-    row["search_1_noisy"] = search_only(pool, contest, 11, 300)
-    for n in (1, highs_lineups):
-        row[f"highs_{n}"] = highs(pool, contest, LineupRules(n=n, max_exposure=0.5))
+    row: dict[str, Any] = {
+        "players": len(slate.candidates),
+        "contest": slate.contest.name,
+        "search_1": search_only(slate, 0.0),
+        "search_1_noisy": search_only(slate, NOISE),
+        "requests": {},
+    }
+    for n in sizes:
+        exposure = 1.0 if n == 1 else MAX_EXPOSURE
+        row["requests"][str(n)] = measure_request(slate, n, exposure, peers, budget_s)
     return row
 
 
-def hardware() -> dict[str, Any]:
-    """What the figures were taken on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+def measure_request(
+    slate: BenchSlate, n: int, exposure: float, peers: Path | None, budget_s: float
+) -> dict[str, Any]:
+    """Ours, and every peer on the same request."""
+    repeats, peer_repeats = REPEATS.get(n, (20, 1))
+    rules = slate.rules(n, exposure)
+    problem, keys = peer_problem(slate, n, exposure)
+    result = optimize(slate.candidates, slate.contest, rules)
+    if broken := check_rules(result.lineups, slate.candidates, slate.contest, rules):
+        sys.exit(f"{slate.name}, {n} lineups: {broken[:3]}")
+    lineups = keyed(result, slate)
+    ours = timed(anew(slate, n, exposure, repeats), repeats) | {
+        "total_projection": round(sum(lineup.projection for lineup in result.lineups), 4),
+        "distinct": len(set(lineups)),
+        "max_gap": round(max(lineup.gap for lineup in result.lineups), 9),
+        "warnings": list(result.warnings),
+    }
+    again = timed(lambda: optimize(slate.candidates, slate.contest, rules), repeats)
+    request: dict[str, Any] = {"max_exposure": exposure, "ours": ours, "ours_again": again, "peers": {}}
+    request["highs_on_our_model"] = oracle(slate, n, exposure) if n == 1 else None
+    for tool in TOOLS:
+        if peers is None:
+            break
+        answer = run_peer(peers, tool, problem, repeats=peer_repeats, budget_s=budget_s)
+        found = compare(tool, answer, lineups, problem, keys)
+        if found["status"] == "done":
+            found["ratio"] = round(found["cpu_ms_p50"] / ours["cpu_ms_p50"], 1)
+        request["peers"][tool] = found
+        print(f"    {n:3} {tool:20} {words(found)}", flush=True)
+    return request
+
+
+def keyed(result: LineupResult, slate: BenchSlate) -> Lineups:
+    """Our lineups by row key."""
+    times = {slot.name: slot.points_multiplier for slot in slate.contest.slots}
+    return [frozenset(row_key(p.id, times[p.slot]) for p in lineup.players) for lineup in result.lineups]
+
+
+def anew(slate: BenchSlate, n: int, exposure: float, repeats: int) -> Callable[[], LineupResult]:
+    """Requests that all differ in one projection, by too little to change a lineup, so that nothing is remembered."""
+    *others, last = sorted(slate.candidates, key=lambda c: -c.projection)
+    lists = iter(
+        [[*others, replace(last, projection=last.projection + at * 1e-10)] for at in range(1, repeats + 1)]
     )
-    return {"cpu": model, "cores": os.cpu_count(), "load_1min": os.getloadavg()[0], "machine": platform.platform()}
+    rules = slate.rules(n, exposure)
+    return lambda: optimize(next(lists), slate.contest, rules)
+
+
+def search_only(slate: BenchSlate, noise: float) -> dict[str, float]:
+    """One exact lineup for each of many projections of the slate (log-normal around the file's), search call alone.
+
+    Every call gets scratch of its own, so that none starts where the last one ended. `unproven` counts those that ran
+    out of steps, which a request would hand to HiGHS.
+    """
+    from models.lineups.arrays import open_rows, problem_of, workspace
+    from models.lineups.search import FOUND, best_of
+
+    pool = compile_pool(slate.candidates, slate.contest, slate.rules(1))
+    problem, allowed = problem_of(pool), open_rows(pool, ~pool.excluded)
+    factors = np.random.default_rng(11).lognormal(0, noise, (SCENARIOS, len(slate.candidates)))[:, pool.source]
+    scores, scratch = pool.score * factors, [workspace(problem) for _ in factors]
+    statuses: list[int] = []
+
+    def solve() -> None:
+        at = len(statuses)
+        statuses.append(best_of(problem, problem.upper, allowed, scores[at], MAX_STEPS, scratch[at])[0])
+
+    return timed(solve, SCENARIOS) | {"unproven": sum(status != FOUND for status in statuses)}
+
+
+def oracle(slate: BenchSlate, n: int, exposure: float) -> dict[str, float]:
+    """HiGHS on the model that is our own fallback: needs no other environment, must give the same value."""
+    rules = slate.rules(n, exposure)
+    started = time.process_time()
+    pool = compile_pool(slate.candidates, slate.contest, rules)
+    found = MilpSearch(pool, 1)(Portfolio(pool, 1), 1)[0]
+    cpu_ms = (time.process_time() - started) * 1e3
+    best = optimize(slate.candidates, slate.contest, rules).lineups[0]
+    return {"cpu_ms": round(cpu_ms, 2), "difference": round(abs(found.projection - best.projection), 9)}
+
+
+def words(found: dict[str, Any]) -> str:
+    """One peer's figures on a line."""
+    if found["status"] != "done":
+        return str(found["status"])
+    return (
+        f"{found['cpu_ms_p50'] / 1e3:9.3f} s CPU  {found['ratio']:10,.0f}x  "
+        f"total {found['total_projection']:.2f}  {found['agreement']}"
+    )
+
+
+def spoken(timing: dict[str, float]) -> str:
+    """Median and 99th percentile in words."""
+    return f"p50 {timing['cpu_ms_p50']:.3f} ms, p99 {timing['cpu_ms_p99']:.3f} ms"
+
+
+def quarrels(report: dict[str, Any]) -> Iterator[str]:
+    """Every optimum that differs."""
+    for name, slate in report["slates"].items():
+        for n, request in slate["requests"].items():
+            checked = request["highs_on_our_model"]
+            if checked and checked["difference"] > TOLERANCE:
+                yield f"{name}, {n} lineups: HiGHS on our model differs by {checked['difference']} points"
+            for tool, found in request["peers"].items():
+                if "better" in found.get("agreement", ""):
+                    yield f"{name}, {n} lineups: {tool}: {found['agreement']} by {found['by_points']} points"
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    made = parser(__doc__, "lineups.json")
+    made.add_argument("--slates", choices=("real", "synthetic", "all"), help="default: real where data is")
+    made.add_argument("--only", default="", help="slates whose name holds this text")
+    made.add_argument("--peers", type=Path, default=PEERS if PEERS.exists() else None, help="their Python")
+    made.add_argument("--no-peers", action="store_const", const=None, dest="peers")
+    made.add_argument("--budget", type=float, default=150.0, help="wall seconds per tool and request")
+    made.add_argument("--sizes", default="1,20,150")
+    return made.parse_args()
+
+
+def chosen(args: argparse.Namespace) -> list[BenchSlate]:
+    """The slates asked for."""
+    real = [] if args.slates == "synthetic" else list(real_slates(args.data))
+    made_up = args.slates in ("synthetic", "all") or (args.slates is None and not real)
+    return [s for s in (*real, *(synthetic_slates() if made_up else ())) if args.only.lower() in s.name.lower()]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("FANTASY_DATA", ROOT.parent / "shared/data"))
-    )
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "lineups.json")
-    parser.add_argument("--highs-lineups", type=int, default=5)
-    args = parser.parse_args()
+    """Measure, print a table, write JSON."""
+    args = options()
     started = time.process_time()
     warm()
-    report: dict[str, Any] = {
-        "hardware": hardware(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("numba", "numpy", "highspy")},
-        "warm_cpu_s": round(time.process_time() - started, 2),
-        "slates": {},
-    }
-    for name, (site, pool) in slates(args.data).items():
-        row = report["slates"][name] = measure(site, pool, args.highs_lineups)
-        print(
-            f"{name:32} {row['players']:4} players  1: {row['optimize_1']['cpu_ms_p50']:.3f} ms "
-            f"(p99 {row['optimize_1']['cpu_ms_p99']:.3f})  20@50%: {row['optimize_20_at_50']['cpu_ms_p50']:.2f}  "
-            f"150@50%: {row['optimize_150_at_50']['cpu_ms_p50']:.1f}  search p50/p99 "
-            f"{row['search_1_noisy']['cpu_ms_p50']:.3f}/{row['search_1_noisy']['cpu_ms_p99']:.3f}  "
-            f"HiGHS 1: {row['highs_1']['cpu_ms']:.0f} ms ({row['highs_1']['ratio']}x), "
-            f"{args.highs_lineups}: {row[f'highs_{args.highs_lineups}']['cpu_ms']:.0f} ms "
-            f"({row[f'highs_{args.highs_lineups}']['ratio']}x)",
-            flush=True,
-        )
-    report["hardware"]["load_1min_end"] = os.getloadavg()[0]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1) + "\n")
+    report = machine(("numba", "numpy", "highspy"))
+    report |= {"warm_cpu_s": round(time.process_time() - started, 2), "budget_s": args.budget, "slates": {}}
+    for slate in chosen(args):
+        print(f"{slate.name}: {len(slate.candidates)} players", flush=True)
+        row = measure(slate, [int(n) for n in args.sizes.split(",")], args.peers, args.budget)
+        report["slates"][slate.name] = row
+        for n, request in row["requests"].items():
+            ours = request["ours"]
+            print(f"    {n:>3} ours: {spoken(ours)}; slate known: {spoken(request['ours_again'])}; "
+                  f"total {ours['total_projection']:.2f}")  # fmt: skip
+        print(f"    search alone: {spoken(row['search_1'])}; noisy: {spoken(row['search_1_noisy'])}")
+        write(report, args.out)
+    found = list(quarrels(report))
+    sys.exit("\n".join(found) if found else 0)
 
 
 if __name__ == "__main__":
