@@ -7,6 +7,7 @@ FantasyError
 ├── PromotionConflict      the alias moved between reading and writing: look again, then retry
 ├── Infeasible             no legal lineup satisfies every rule; names the rules that clash
 ├── SearchUnfinished       the solver ran into its time limit before it could prove an answer (retry may help)
+├── Cancelled              whoever asked no longer wants the answer
 └── TrainingError          training cannot start or diverged
 """
 
@@ -58,3 +59,10 @@ class SearchUnfinished(FantasyError):
 
     http_status = 503
     retryable = True
+
+
+class Cancelled(FantasyError):
+    """Whoever asked went away or cancelled; the work stopped and nothing of it was kept."""
+
+    # nginx's "client closed request"; no standard status says it.
+    http_status = 499

@@ -1,4 +1,4 @@
-"""The compiled search as a source of lineups, with HiGHS behind it for what the core cannot finish or hold."""
+"""The compiled search as a source of lineups, with HiGHS behind it for what the core cannot finish."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.lineups.compile import MAX_LINEUPS, Pool
+from models.lineups.pool import MAX_LINEUPS, Ints, Pool
 from models.lineups.portfolio import Portfolio, Solved
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ logger = logging.getLogger(__name__)
 
 # About a quarter of a second of search on one core; a typical request takes a hundredth of it.
 MAX_STEPS = 10_000_000
-# Cells of the (slot, salary left) table: 64 MB. Salaries that share no sensible unit go to HiGHS.
-MAX_TABLE = 8_000_000
 # With min_unique > 1 most runners-up resemble the lineup just taken, so long lists are wasted.
 UNIQUE_ROOM = 4
 
@@ -27,22 +25,15 @@ class ExactSearch:
     """The next best lineups of a pool: by the core while it can prove them, by HiGHS from then on."""
 
     def __init__(self, pool: Pool, min_unique: int, *, max_steps: int = MAX_STEPS) -> None:
-        rows = pool.mask.tolist()
-        kinds = {mask: kind for kind, mask in enumerate(dict.fromkeys(rows))}
-        kind = np.array([kinds[mask] for mask in rows], dtype=np.int64)
-        # One more than a kind can seat: see `dual.shortlist`.
-        quota = np.array([mask.bit_count() + 1 for mask in kinds], dtype=np.int64)
-        # No lineup can cost more than its size times the dearest player: a loose cap needs no larger table.
-        cap = min(pool.cap, pool.size * int(pool.salary.max()))
+        from models.lineups.arrays import problem_of, workspace
+
         self._pool = pool
         self._min_unique = min_unique
         self._max_steps = max_steps
-        self._kind, self._quota = kind, quota
-        self._cap = cap
+        self._problem = problem_of(pool)
+        self._work = workspace(self._problem)
         self._room = UNIQUE_ROOM if min_unique > 1 else MAX_LINEUPS
         self._milp: MilpSearch | None = None
-        if (cap + 1) * (pool.size + 1) > MAX_TABLE:
-            self._give_up("salary table too large")
 
     def __call__(self, portfolio: Portfolio, wanted: int) -> list[Solved]:
         """Return lineups best first, complete down to the last; empty when no legal one is left."""
@@ -63,21 +54,30 @@ class ExactSearch:
 
     def _k_best(self, portfolio: Portfolio, room: int) -> list[Solved] | None:
         from models.lineups import search
-        from models.lineups.arrays import Limits, Players
+        from models.lineups.arrays import open_rows
 
-        pool = self._pool
-        players = Players(
-            pool.projection, pool.salary, pool.mask, self._kind, self._quota, pool.team, pool.game, pool.locked
-        )
-        limits = Limits(self._cap, pool.floor, pool.max_per_team, pool.min_teams, pool.min_games)
         earlier = np.sort(portfolio.rows(), axis=1)
         status, values, seats, best_first, _ = search.k_best(
-            players, portfolio.allowed, limits, earlier, self._min_unique, room, self._max_steps
+            self._problem,
+            self._upper(portfolio),
+            open_rows(self._pool, portfolio.allowed),
+            self._pool.score,
+            earlier,
+            self._min_unique,
+            room,
+            self._max_steps,
+            self._work,
         )
         if status == search.OUT_OF_STEPS:
             return None
         # A complete search proves the value itself as the bound.
         return [Solved(tuple(seats[at].tolist()), float(values[at]), float(values[at])) for at in best_first]
+
+    def _upper(self, portfolio: Portfolio) -> Ints:
+        """Upper bounds of all rows, those of the pool as far as the portfolio has lowered them."""
+        upper = self._problem.upper.copy()
+        upper[1 : 1 + len(portfolio.upper)] = np.minimum(upper[1 : 1 + len(portfolio.upper)], portfolio.upper)
+        return upper
 
     def _give_up(self, reason: str) -> None:
         from models.lineups.milp import MilpSearch

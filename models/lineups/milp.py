@@ -13,7 +13,7 @@ import highspy
 import numpy as np
 
 from models.errors import SearchUnfinished
-from models.lineups.compile import Floats, Ints, Pool
+from models.lineups.pool import Choice, Floats, Ints, LinearRows, Pool
 from models.lineups.portfolio import Solved
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 INTEGRALITY = 0.5
 ABSOLUTE_GAP = 1e-6
+# Row bounds beyond this say nothing.
+FAR = 1e9
 INFEASIBLE = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
 
 
@@ -40,15 +42,30 @@ class RosterModel:
         self._add_players()
         self._add_positions()
         self._add_spread(pool.team, pool.min_teams, pool.max_per_team)
-        self._add_spread(pool.game, pool.min_games, pool.size)
+        self._add_spread(pool.game, pool.min_games, pool.max_per_game)
+        self._add_persons()
+        self._first_row = self._highs.getNumRow()
+        self._add_rows(pool.rows, None)
+        for choice in pool.choices:
+            self._add_choice(choice)
 
     def ban(self, row: int) -> None:
-        """Keep a player out of every later lineup."""
+        """Keep a row out of every later lineup; no lineup is left if it is locked."""
         self._highs.changeColBounds(row, 0.0, 0.0)
+        if self._pool.locked[row]:
+            self._row(np.array([row]), np.ones(1), 1.0, 1.0)
 
     def cut(self, rows: Ints | tuple[int, ...], min_unique: int) -> None:
         """Demand that every later lineup differs from `rows` in at least `min_unique` players."""
         self._at_most(np.asarray(rows), self._pool.size - min_unique)
+
+    def tighten(self, upper: Ints) -> None:
+        """Lower the upper bounds of the pool's rows to `upper` (R,); a bound below the lower one is infeasible."""
+        for at, (low, high) in enumerate(zip(self._pool.rows.lower, upper, strict=True)):
+            if high >= low:
+                self._highs.changeRowBounds(self._first_row + at, max(float(low), -FAR), min(float(high), FAR))
+            else:
+                self._row(np.zeros(0, dtype=np.int64), np.zeros(0), 1.0, 1.0)
 
     def solve(self) -> Solved | None:
         """Return the best lineup left (rows ascending), None when there is none; may raise `SearchUnfinished`."""
@@ -61,12 +78,12 @@ class RosterModel:
             raise SearchUnfinished(
                 f"HiGHS stopped with {status!r} before it had a lineup; ask for fewer rules or again"
             )
-        chosen = np.asarray(highs.getSolution().col_value)[: len(self._pool.projection)] > INTEGRALITY
+        chosen = np.asarray(highs.getSolution().col_value)[: len(self._pool.score)] > INTEGRALITY
         rows = np.flatnonzero(chosen)
-        projection = float(self._pool.projection[rows].sum())
+        score = float(self._pool.score[rows].sum())
         optimal = highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
-        bound = projection if optimal else max(projection, float(highs.getInfo().mip_dual_bound))
-        return Solved(tuple(int(row) for row in rows), projection, bound)
+        bound = score if optimal else max(score, float(highs.getInfo().mip_dual_bound))
+        return Solved(tuple(int(row) for row in rows), score, bound)
 
     def _add_players(self) -> None:
         pool = self._pool
@@ -74,10 +91,10 @@ class RosterModel:
         # A player both locked and excluded must read as infeasible, not as crossed bounds.
         both = pool.locked & pool.excluded
         lower[both] = 0.0
-        count = len(pool.projection)
+        count = len(pool.score)
         self._highs.addVars(count, lower, upper)
         columns = np.arange(count, dtype=np.int32)
-        self._highs.changeColsCost(count, columns, pool.projection)
+        self._highs.changeColsCost(count, columns, pool.score)
         self._highs.changeColsIntegrality(
             count, columns, np.full(count, int(highspy.HighsVarType.kInteger), dtype=np.uint8)
         )
@@ -109,6 +126,42 @@ class RosterModel:
         if at_least > 1:
             self._row(np.array(used), np.ones(len(used)), at_least, max(len(used), at_least))
 
+    def _add_persons(self) -> None:
+        """Rows of one person, and pairs in conflict, exclude one another."""
+        pool = self._pool
+        for code in np.flatnonzero(np.bincount(pool.person) > 1):
+            self._at_most(np.flatnonzero(pool.person == code), 1)
+        if pool.conflict is not None:
+            for pair in np.argwhere(np.triu(pool.conflict | pool.conflict.T)):
+                self._at_most(np.unique(pair), 1) if pair[0] != pair[1] else self.ban(int(pair[0]))
+
+    def _add_rows(self, rows: LinearRows, when: int | None) -> None:
+        """Rows that always hold, or only where the binary column `when` is 1."""
+        for weight, lower, upper in zip(rows.weight, rows.lower, rows.upper, strict=True):
+            columns = np.flatnonzero(weight)
+            values = weight[columns].astype(float)
+            # What any lineup can reach: bounds beyond it would only cost precision.
+            most = int(np.sort(np.maximum(weight, 0))[-self._pool.size :].sum())
+            least = int(np.sort(np.minimum(weight, 0))[: self._pool.size].sum())
+            low, high = max(int(lower), least - 1), min(int(upper), most + 1)
+            if when is None:
+                self._row(columns, values, *((low, high) if low <= high else (most + 1, most + 1)))
+                continue
+            # Loosened by that reach while the binary is 0.
+            if low > least:
+                self._row(np.append(columns, when), np.append(values, least - low), least, highspy.kHighsInf)
+            if high < most:
+                self._row(np.append(columns, when), np.append(values, most - high), -highspy.kHighsInf, most)
+
+    def _add_choice(self, choice: Choice) -> None:
+        picks = []
+        for option in choice.options:
+            self._highs.addVar(0.0, 1.0)
+            picks.append(self._highs.getNumCol() - 1)
+            self._highs.changeColIntegrality(picks[-1], highspy.HighsVarType.kInteger)
+            self._add_rows(option, picks[-1])
+        self._row(np.array(picks), np.ones(len(picks)), 1.0, float(max(1, len(picks))))
+
     def _at_most(self, rows: Ints, count: int) -> None:
         self._row(rows, np.ones(len(rows)), 0, count)
 
@@ -125,6 +178,7 @@ class MilpSearch:
         self._min_unique = min_unique
         self._banned: set[int] = set()
         self._cut = 0
+        self._upper = pool.rows.upper
 
     def __call__(self, portfolio: Portfolio, wanted: int) -> list[Solved]:
         """Return the best lineup still allowed, or nothing."""
@@ -132,6 +186,9 @@ class MilpSearch:
             if int(row) not in self._banned:
                 self._banned.add(int(row))
                 self._model.ban(int(row))
+        if not np.array_equal(portfolio.upper, self._upper):
+            self._upper = portfolio.upper.copy()
+            self._model.tighten(self._upper)
         for found in portfolio.chosen[self._cut :]:
             self._model.cut(found.rows, self._min_unique)
         self._cut = len(portfolio.chosen)
@@ -167,4 +224,4 @@ def slot_unions(mask: Ints) -> list[int]:
 
 def feasible(pool: Pool) -> bool:
     """Whether any legal lineup exists in the pool."""
-    return RosterModel(replace(pool, projection=np.zeros(len(pool.projection)))).solve() is not None
+    return RosterModel(replace(pool, score=np.zeros(len(pool.score)))).solve() is not None

@@ -1,14 +1,19 @@
-"""What a lineup request is and what its answer looks like; pure data, no solver."""
+"""Who may be picked and what an answer looks like; pure data, no solver. The rules are in `models.lineups.rules`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One player the optimizer may pick. `projection` is in fantasy points and must be finite."""
+    """One player the optimizer may pick; one per row of the salary file.
+
+    `projection`, `floor` and `ceiling` are fantasy points in a slot that multiplies nothing, and must be finite.
+    `person` is shared by rows of one player (DraftKings lists a captain apart), which exclude one another; empty:
+    his id. `ownership` is the share of the field's lineups expected to hold him, 0..1. `batting_order` is 1..9.
+    """
 
     id: str
     name: str
@@ -19,20 +24,10 @@ class Candidate:
     projection: float
     floor: float | None = None
     ceiling: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LineupRules:
-    """The player's own rules on top of the contest's; exposures are fractions of the lineups asked for."""
-
-    n: int = 1
-    locked: frozenset[str] = frozenset()
-    excluded: frozenset[str] = frozenset()
-    max_exposure: float = 1.0
-    player_max_exposure: dict[str, float] = field(default_factory=dict)
-    min_salary_usd: int = 0
-    max_salary_usd: int | None = None
-    min_unique: int = 1
+    person: str = ""
+    opponent: str = ""
+    ownership: float | None = None
+    batting_order: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +69,30 @@ class Lineup:
 
 
 @dataclass(frozen=True, slots=True)
+class ExposureCount:
+    """How many lineups hold a player, team, stack or group that an exposure rule names, and what was asked."""
+
+    label: str
+    count: int
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class LineupResult:
-    """Lineups best first. `warnings` says e.g. that only 7 of 150 exist. `solve_ms` is the solver's own time."""
+    """Lineups best first. `warnings` says e.g. that only 7 of 150 exist. `solve_ms` is the solver's own time.
+
+    Where minimum exposures were asked for the lineups are chosen jointly: `bound` is proven, no set of that many legal
+    lineups that keeps the exposures scores above it in total, and `gap` is the share by which the chosen set may fall
+    short of it. `exposures` counts, per exposure rule in force, the lineups that hold it.
+    """
 
     lineups: tuple[Lineup, ...]
     solve_ms: float
     warnings: tuple[str, ...] = ()
+    bound: float | None = None
+    gap: float | None = None
+    exposures: tuple[ExposureCount, ...] = ()
 
 
 def lineup_from_json(body: dict[str, Any]) -> Lineup:

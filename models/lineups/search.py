@@ -1,238 +1,210 @@
-"""Exact K-best lineups by depth-first search under a loss budget, compiled by numba.
+"""Exact K-best lineups, compiled by numba: a tree over the ways to meet the choices, a search in each leaf.
 
-The dual of `models.lineups.dual` turns a lineup into a sum of non-negative losses; the tables of
-`models.lineups.table` complete any partial lineup optimistically, so whole branches fall to one look-up. The search
-ends complete (every lineup within the budget seen) or says that it ran out of steps; it never guesses.
+Every node has a dual bound (`models.lineups.dual`); leaves are searched best bound first (`models.lineups.explore`)
+for lineups above a cutoff that falls until there are enough, and rises with what is found. The search ends complete
+or says that it ran out of steps; it never guesses.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from models.lineups.arrays import Best, Core, Counts, Limits, Players, Prices
-from models.lineups.compile import Flags, Floats, Ints
-from models.lineups.dual import FOUND, INFEASIBLE, solve_dual
-from models.lineups.jit import compiled
-from models.lineups.table import empty_core, fill_core, sort_by
+from models.lineups.arrays import (
+    BOUND,
+    CHOICES,
+    INCUMBENT,
+    MULTIPLIER,
+    NUMBERS,
+    PICK,
+    ROOT_BOUND,
+    SEEK,
+    SIZE,
+    WARM,
+    Best,
+    Counts,
+    Problem,
+    Request,
+    Work,
+)
+from models.lineups.dual import activate, price_node, row_losses, settle
+from models.lineups.explore import empty_counts, explore, lowest
+from models.lineups.jit import compiled, inner
+from models.lineups.pool import Flags, Floats, Ints
+from models.lineups.table import build_core, slot_order, sort_by
+from models.lineups.tree import (
+    OPEN,
+    SEARCHED,
+    STUCK,
+    choice_to_split,
+    new_tree,
+    open_node,
+    openings,
+    split,
+    store,
+    widest,
+    with_room,
+)
 
-OUT_OF_STEPS = 2
-# Two projections closer than this, relative to the bound, count as tied.
+INFEASIBLE, FOUND, OUT_OF_STEPS = 0, 1, 2
+# Two scores closer than this, relative to the bound, count as tied.
 TIE = 1e-9
-GRIDS = (1.0, 0.5, 0.25, 0.1, 0.05, 0.01)
-# First loss budget as a share of the bound: on real slates most optima lie within it.
-FIRST_SPREAD = 0.008
+GRIDS = (1.0, 0.5, 0.25, 0.125, 0.1, 0.05, 0.01)
+# First cutoff as a share of the bound below it: on real slates most optima lie within it.
+FIRST_SPREAD = 0.012
 # Lineups within a loss budget grow roughly with its sixth power, which sizes the next budget.
 SPREAD_POWER = 1 / 6
+# Steps in one node before it is split up by a choice still open.
+PATIENCE = 20_000
+# What pricing a node costs, in steps.
+PRICING = 300
+
+
+@compiled
+def best_of(
+    problem: Problem, upper: Ints, allowed: Flags, score: Floats, max_steps: int, work: Work
+) -> tuple[int, float, Ints]:
+    """The best lineup for one score vector (N,): (status, score, rows in roster-slot order); for batches.
+
+    `problem`, `work`: `arrays.problem_of(pool)`, `arrays.workspace(problem)`, one workspace per thread.
+    `upper`: `problem.upper`. `allowed` (N,): `arrays.open_rows(pool, ~pool.excluded)`. Status FOUND; INFEASIBLE: there
+    is none; OUT_OF_STEPS: unproven, leave that vector to `core.ExactSearch`. Scores must be finite.
+    """
+    earlier = np.zeros((0, problem.limits[SIZE]), np.int64)
+    status, values, seats, best_first, _ = k_best(problem, upper, allowed, score, earlier, 1, 1, max_steps, work)
+    if status == FOUND and len(best_first) == 0:
+        status = INFEASIBLE
+    return status, values[0], seats[0]
 
 
 @compiled
 def k_best(
-    players: Players, allowed: Flags, limits: Limits, earlier: Ints, min_unique: int, room: int, max_steps: int
-) -> tuple[int, Floats, Ints, Ints, int]:
-    """The `room` best lineups of allowed players that differ from each of `earlier` in `min_unique` players.
+    problem: Problem, upper: Ints, allowed: Flags, score: Floats, earlier: Ints, min_unique: int, room: int,
+    max_steps: int, work: Work,
+) -> tuple[int, Floats, Ints, Ints, int]:  # fmt: skip
+    """The `room` best lineups of allowed rows that differ from each of `earlier` in `min_unique` rows.
 
-    `earlier` is (m, slots), each row ascending. Returns (status, projections, seats in roster-slot order, rows of
-    these two best first, steps left). FOUND with fewer than `room` means that no more exist; OUT_OF_STEPS proves
-    nothing.
+    `earlier` is (m, slots), each row ascending. Returns (status, scores, seats in roster-slot order, rows of these two
+    best first, steps left). FOUND with fewer than `room` means that no more exist; OUT_OF_STEPS proves nothing.
     """
-    size = earlier.shape[1]
-    prices = Prices(np.zeros(size), np.zeros(size), np.zeros(size, np.int64))
-    best = Best(np.zeros(room), np.zeros((room, size), np.int64), np.zeros((room, size), np.int64))
-    status, side, lam, bound, incumbent = solve_dual(players, allowed, limits, prices)
-    if status == INFEASIBLE:
-        return INFEASIBLE, best.value, best.seats, np.arange(0), max_steps
-    core = empty_core(players, allowed, limits, prices)
-    counts = empty_counts(players, earlier, min_unique)
-    most = size - min_unique
-    forbidden = earlier if min_unique == 1 else earlier[:0]
-    tie = TIE * max(1.0, bound)
-    strict = max(tie, grid_of(players.projection) / 2)  # on a grid, better means a whole step better
-    budget = FIRST_SPREAD * bound + tie
-    if room == 1:
-        budget = min(budget, bound - incumbent + tie)
-    while True:
-        fill_core(budget, lam, side, players, allowed, limits, prices, core)
-        max_steps, count = explore(
-            bound, budget, strict, tie, max_steps, players, limits, core, counts, most, forbidden, best
-        )
-        if max_steps < 0:
-            return OUT_OF_STEPS, best.value, best.seats, np.arange(0), max_steps
-        # Projections are >= 0, so no lineup loses more than the bound: such a budget has seen them all.
-        if count == room or budget > bound + tie:
-            best_first = np.arange(count)
-            sort_by(-best.value[:count], best_first, 0, count)
-            return FOUND, best.value, best.seats, best_first, max_steps
-        budget *= max(1.15, (room / count) ** SPREAD_POWER) if count else 1.6
-
-
-@compiled
-def explore(
-    bound: float, budget: float, strict: float, tie: float, max_steps: int, players: Players, limits: Limits,
-    core: Core, counts: Counts, most: int, forbidden: Ints, best: Best,
-) -> tuple[int, int]:  # fmt: skip
-    """Depth-first search of every lineup within the budget; return (steps left, how many kept).
-
-    Once `best` is full the budget shrinks to what would still improve it. Negative steps left: not complete.
-    """
-    size, room, count, k = len(core.order), len(best.value), 0, 0
-    at, left, lost = np.zeros(size, np.int64), np.full(size, limits.cap), np.zeros(size)
-    chosen, seated = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    while k >= 0 and max_steps >= 0:
-        max_steps -= 1
-        if at[k] == core.start[k + 1]:
-            k -= 1
-            if k >= 0:
-                move(chosen[k], -1, players, counts)
-            continue
-        i, total = core.player[at[k]], lost[k] + core.loss[at[k]]
-        at[k] += 1
-        if total + core.least[k + 1] + core.forfeit[k, seated[k]] > budget:
-            at[k] = core.start[k + 1]
-            continue
-        rest, bits = left[k] - players.salary[i], seated[k] | core.bit_of[i]
-        if rest < 0 or total + core.suffix[k + 1, rest] + core.forfeit[k + 1, bits] > budget:
-            continue
-        if not admissible(i, k, players, limits, core.order, chosen, counts) or crowded(i, counts, most):
-            continue
-        chosen[k] = i
-        if k == size - 1:
-            count = keep(chosen, core.order, players.projection, tie, forbidden, count, best)
-            if count == room:
-                budget = min(budget, bound - lowest(best.value) - strict)
-            continue
-        move(i, 1, players, counts)
-        k += 1
-        at[k], left[k], lost[k], seated[k] = core.start[k], rest, total, bits
-    while k > 0:  # out of steps: leave the counters as they were found
-        k -= 1
-        move(chosen[k], -1, players, counts)
-    return max_steps, count
-
-
-@compiled
-def admissible(
-    i: int, k: int, players: Players, limits: Limits, order: Ints, chosen: Ints, counts: Counts
-) -> bool:
-    """Whether player i may take the k-th slot beside those chosen: unused, canonical seating, team and game rules.
-
-    Canonical: two players who could swap slots sit in index order, which leaves each set at least one seating.
-    """
-    here, mask = order[k], players.mask
-    for a in range(k):
-        j = chosen[a]
-        if j == i or (j > i and mask[i] >> order[a] & 1 and mask[j] >> here & 1):
-            return False
-    in_team, in_game = counts.team[players.team[i]], counts.game[players.game[i]]
-    open_slots = len(order) - k - 1
-    teams, games = counts.spread[0] + (in_team == 0), counts.spread[1] + (in_game == 0)
-    return bool(
-        in_team < limits.per_team and teams + open_slots >= limits.teams and games + open_slots >= limits.games
-    )
-
-
-@compiled
-def crowded(i: int, counts: Counts, most: int) -> bool:
-    """Whether adding player i would repeat more than `most` players of an earlier lineup."""
-    full = False
-    for at in range(counts.start[i], counts.start[i + 1]):
-        full |= counts.overlap[counts.member[at]] >= most
-    return full
-
-
-@compiled
-def move(i: int, step: int, players: Players, counts: Counts) -> None:
-    """Seat (step 1) or unseat (step -1) a player in all counters."""
-    t, g = players.team[i], players.game[i]
-    counts.team[t] += step
-    counts.game[g] += step
-    if counts.team[t] == (step > 0):
-        counts.spread[0] += step
-    if counts.game[g] == (step > 0):
-        counts.spread[1] += step
-    for at in range(counts.start[i], counts.start[i + 1]):
-        counts.overlap[counts.member[at]] += step
-
-
-@compiled
-def keep(
-    chosen: Ints, order: Ints, projection: Floats, tie: float, forbidden: Ints, count: int, best: Best
-) -> int:
-    """Put a full lineup among the best so far if it belongs there and is new; return how many there are."""
-    size, room = len(order), len(best.value)
-    players, slots = chosen.copy(), order.copy()
-    sort_by(players, slots, 0, size)
-    value = 0.0
-    for i in players:
-        value += projection[i]
-    at, worst = count, np.inf
-    for a in range(len(forbidden)):
-        if same(forbidden[a], players):
-            return count
-    for a in range(count):
-        if abs(best.value[a] - value) <= tie and same(best.players[a], players):
-            return count
-        if best.value[a] < worst:
-            worst = best.value[a]
-            at = a if count == room else at
-    if count < room or value > worst + tie:
-        best.value[at] = value
+    size, limits, count = problem.limits[SIZE], problem.limits.copy(), len(score)
+    rows, seats = np.zeros((room, size), np.int64), np.zeros((room, size), np.int64)
+    best = Best(np.zeros(room), rows, seats, np.zeros(1, np.int64))
+    shift = 0.0
+    for i in range(count):
+        if allowed[i]:
+            shift = min(shift, score[i])
+    lifted, opened = np.empty(count), allowed.copy()
+    for i in range(count):
+        lifted[i] = score[i] - shift  # every lineup has `size` rows: the order stays
+    limits[SEEK] = 0 if room > 1 else 2 if len(earlier) == 0 else 1
+    request = Request(
+        problem.facts, problem.quota, problem.weight, problem.lower, upper, problem.option, problem.choice,
+        problem.conflict, limits, opened, lifted, slot_order(problem.facts, len(problem.quota), size, allowed),
+    )  # fmt: skip
+    max_steps = fill(request, earlier, min_unique, max_steps, best, work)
+    found = best.filled[0] if max_steps >= 0 else 0
+    best_first, key = np.arange(found), np.zeros(found)
+    for a in range(found):
+        best.value[a] = 0.0
         for k in range(size):
-            best.players[at, k], best.seats[at, slots[k]] = players[k], players[k]
-        count = max(count, at + 1)
-    return count
+            best.value[a] += score[rows[a, k]]
+        key[a] = -best.value[a]
+    sort_by(key, best_first, 0, found)
+    return FOUND if max_steps >= 0 else OUT_OF_STEPS, best.value, seats, best_first, max_steps
 
 
-@compiled
-def same(a: Ints, b: Ints) -> bool:
-    """Whether two rows hold the same players in the same order."""
-    equal = True
-    for k in range(len(a)):
-        equal &= a[k] == b[k]
-    return equal
+@inner
+def fill(request: Request, earlier: Ints, min_unique: int, max_steps: int, best: Best, work: Work) -> int:
+    """Fill `best` from a tree of nodes; return the steps left, negative: not complete."""
+    room, counts, numbers = len(best.value), empty_counts(request.facts, earlier, min_unique), work.floats[NUMBERS]
+    if not plant(request, work):
+        return max_steps
+    tree, nodes = new_tree(request, 2 + request.choice[request.limits[CHOICES]]), 1
+    store(tree, 0, request, work)
+    tie = TIE * max(1.0, numbers[BOUND])
+    strict = max(tie, grid_of(request.score) / 2)  # on a grid, better means a whole step better
+    top, cutoff, node = -1.0, -1.0, 0
+    while max_steps >= 0:
+        if node >= 0 and (top < 0.0 or tree.floats[node, 0] >= cutoff):
+            open_node(tree, node, request, work)
+            c = choice_to_split(request, tree.ints[node, 0] == STUCK, work)
+            if c >= 0:
+                more = request.choice[c + 1] - request.choice[c]
+                max_steps -= PRICING * more
+                tree = with_room(tree, nodes, more, request)
+                enough = cutoff if best.filled[0] == room else numbers[INCUMBENT]
+                nodes = split(node, c, request, enough - tie, tree, nodes, work)
+            else:
+                if top < 0.0:
+                    top = tree.floats[node, 0]
+                    cutoff = max(top - FIRST_SPREAD * top, numbers[INCUMBENT]) - tie
+                patience = min(max_steps, PATIENCE) if openings(request, work) > 0 else max_steps
+                left = dive(cutoff, strict, tie, patience, request, counts, min_unique, earlier, best, work)
+                max_steps -= patience - left
+                tree.ints[node, 0] = SEARCHED if left >= 0 else STUCK
+                if best.filled[0] == room:
+                    cutoff = max(cutoff, lowest(best.value) + strict)
+        elif top < 0.0 or cutoff < 0.0 or (best.filled[0] == room and lowest(best.value) + strict >= cutoff):
+            break  # scores are >= 0: a cutoff below has seen them all
+        else:
+            cutoff = lower_cutoff(top, cutoff, best.filled[0], room) - tie
+            if best.filled[0] == room:  # a leaf may turn out to lose more than its branch was charged
+                cutoff = lowest(best.value) + strict
+            for at in range(nodes):
+                tree.ints[at, 0] = OPEN if tree.ints[at, 0] == SEARCHED else tree.ints[at, 0]
+        node = widest(tree, nodes)
+    return max_steps
 
 
-@compiled
-def lowest(values: Floats) -> float:
-    """Smallest of at least one value."""
-    least: float = values[0]
-    for value in values:
-        least = min(least, value)
-    return least
+@inner
+def plant(request: Request, work: Work) -> bool:
+    """Price the root, every choice open, from the last solve's salary multiplier; False when no lineup exists."""
+    numbers, multiplier = work.floats[NUMBERS], work.floats[MULTIPLIER]
+    for r in range(len(request.lower)):
+        multiplier[r] = 0.0
+    for c in range(request.limits[CHOICES]):
+        work.ints[PICK, c] = -1
+    multiplier[0], numbers[INCUMBENT] = numbers[WARM], -1.0
+    activate(request, work)
+    feasible = settle(request, -1.0, work)
+    numbers[WARM] = multiplier[0] if feasible else 0.0
+    if feasible and request.limits[CHOICES] > 0:
+        numbers[ROOT_BOUND] = price_node(request, work)
+        row_losses(request, work)
+    return feasible
 
 
-@compiled
-def empty_counts(players: Players, earlier: Ints, min_unique: int) -> Counts:
-    """Counters at zero; lists of earlier lineups stay empty where only equality is forbidden."""
-    lineups, size = earlier.shape
-    start = np.zeros(len(players.mask) + 1, np.int64)
-    member = np.zeros(lineups * size if min_unique > 1 else 0, np.int64)
-    if min_unique > 1:
-        for players_then in earlier:
-            for i in players_then:
-                start[i + 1] += 1
-        for at_player in range(len(players.mask)):
-            start[at_player + 1] += start[at_player]
-        at = start.copy()
-        for row in range(lineups):
-            for i in earlier[row]:
-                member[at[i]] = row
-                at[i] += 1
-    return Counts(
-        np.zeros(players.team.max() + 1, np.int64),
-        np.zeros(players.game.max() + 1, np.int64),
-        np.zeros(2, np.int64),
-        np.zeros(lineups + 1, np.int64),
-        start,
-        member,
+@inner
+def lower_cutoff(top: float, cutoff: float, count: int, room: int) -> float:
+    """The next cutoff when `count` of `room` lineups lie above this one."""
+    return top - (top - cutoff) * (max(1.15, (room / count) ** SPREAD_POWER) if count else 1.6)
+
+
+@inner
+def dive(
+    cutoff: float, strict: float, tie: float, max_steps: int, request: Request, counts: Counts, min_unique: int,
+    earlier: Ints, best: Best, work: Work,
+) -> int:  # fmt: skip
+    """Search one node for lineups above the cutoff; return the steps left."""
+    bound = price_node(request, work)
+    if bound < cutoff:
+        return max_steps
+    reachable, core = build_core(bound - cutoff, request, work)
+    if not reachable:
+        return max_steps
+    forbidden = earlier if min_unique == 1 else earlier[:0]
+    most = request.limits[SIZE] - min_unique
+    return explore(
+        bound, bound - cutoff, strict, tie, max_steps, request, core, counts, most, forbidden, best, work
     )
 
 
-@compiled
-def grid_of(projection: Floats) -> float:
-    """Largest step of `GRIDS` that all projections are multiples of, 0 if none; sums then are too."""
+@inner
+def grid_of(score: Floats) -> float:
+    """Largest step of `GRIDS` that all scores are multiples of, 0 if none; sums then are too."""
     for step in GRIDS:
         on_grid = True
-        for value in projection:
+        for value in score:
             if abs(value / step - np.rint(value / step)) > 1e-7:
                 on_grid = False
                 break

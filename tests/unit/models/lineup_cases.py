@@ -13,7 +13,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_matrix
 
 from features.contests import Contest, Slot, load_contest
-from models.lineups.problem import Candidate, Lineup, LineupRules
+from models.lineups.problem import Candidate, Lineup
+from models.lineups.rules import LineupRules
 
 SITES = ("draftkings", "fanduel", "yahoo")
 SHAPES = (

@@ -11,7 +11,7 @@ from features.contests import check_lineup, load_contest
 from features.errors import InvalidInput
 from features.slate import Slate, SlateGame, SlatePlayer
 from models.lineups.draft import candidates, draft
-from models.lineups.problem import LineupRules
+from models.lineups.rules import LineupRules
 from models.projection.slate import SCHEMA, SlateProjections
 
 CONTEST = load_contest("draftkings")

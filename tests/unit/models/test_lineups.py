@@ -15,12 +15,26 @@ import pytest
 from features.contests import Contest, load_contest
 from features.errors import InvalidInput
 from models.errors import Infeasible
-from models.lineups.compile import compile_pool
+from models.lineups.compile import compile_pool, compile_slate
 from models.lineups.core import ExactSearch
+from models.lineups.legality import check_rules
 from models.lineups.milp import MilpSearch
 from models.lineups.optimize import optimize, warm
 from models.lineups.portfolio import Portfolio, fill
-from models.lineups.problem import Candidate, LineupRules
+from models.lineups.problem import Candidate
+from models.lineups.rules import (
+    BattingOrderSpacing,
+    Condition,
+    GameStack,
+    Group,
+    LineupRules,
+    Objective,
+    OpposingLimit,
+    OwnershipLimit,
+    SameTeamLimit,
+    TeamExposure,
+    TeamStack,
+)
 from tests.unit.models.lineup_cases import SITES, assert_portfolio
 
 TEAMS = [("BOS", "NYK"), ("LAL", "GSW"), ("DEN", "PHX"), ("MIA", "CHI")]
@@ -206,6 +220,86 @@ def test_a_bad_player_row_is_named(dk: Contest, change: dict[str, object], says:
 def test_a_bad_rule_is_named(dk: Contest, rules: LineupRules, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         optimize(slate(), dk, rules)
+
+
+A = frozenset({"PG"})
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        (LineupRules(groups=(Group("g", frozenset({"nobody"})),)), "group 'g' names nobody"),
+        (LineupRules(groups=(Group("g", frozenset()),)), "players is empty"),
+        (LineupRules(groups=(Group("g", frozenset({"1", "2"}), 2, 1),)), "contradicts itself"),
+        (LineupRules(groups=(Group("g", frozenset({"1", "2"}), 3),)), "at_least is 3 of only 2"),
+        (LineupRules(groups=(Group("g", frozenset({"1"})), Group("g", frozenset({"2"})))), "used twice"),
+        (LineupRules(groups=(Group("g", frozenset({"1"}), 0, 1, 0.6, 0.5),)), "below its min_exposure"),
+        (LineupRules(conditions=(Condition(frozenset(), frozenset({"1"})),)), "when is empty"),
+        (LineupRules(conditions=(Condition(frozenset({"1"}), frozenset({"no"})),)), "condition then names no"),
+        (LineupRules(stacks=(TeamStack(9),)), "stack of 9 players"),
+        (LineupRules(stacks=(TeamStack(5), TeamStack(4))), "need 9 players"),
+        (LineupRules(stacks=(TeamStack(2, frozenset({"XXX"})),)), "stack teams names XXX"),
+        (LineupRules(stacks=(TeamStack(2, positions=frozenset({"QB"})),)), "stack positions names QB"),
+        (LineupRules(game_stacks=(GameStack(3, 1, frozenset({"A@B"})),)), "game stack games names A@B"),
+        (LineupRules(game_stacks=(GameStack(3, 5),)), "per_team is 5"),
+        (LineupRules(opposing=(OpposingLimit(A, frozenset({"QB"})),)), "opposing names QB"),
+        (LineupRules(same_team=(SameTeamLimit(A, -1),)), "at_most -1"),
+        (LineupRules(team_exposures=(TeamExposure("XXX"),)), "team_exposures names XXX"),
+        (LineupRules(team_exposures=(TeamExposure("BOS", 0),)), "players is 0"),
+        (LineupRules(spacing=BattingOrderSpacing(0)), "spacing span is 0"),
+        (LineupRules(ownership=OwnershipLimit(1.0, 2.0)), "min_total 2.0 is above max_total"),
+        (LineupRules(ownership=OwnershipLimit(1.0)), r"ownership of Player 0 \(0\) is missing"),
+        (LineupRules(objective=Objective("ceiling")), "ceiling of Player 0"),
+        (LineupRules(objective=Objective("blend", -0.5)), "floor of Player 0"),
+        (LineupRules(objective=Objective(leverage=5.0)), "ownership of Player 0"),
+        (LineupRules(objective=Objective("median")), "measure is 'median'"),  # type: ignore[arg-type]
+        (LineupRules(objective=Objective(randomness=1.5)), "randomness is 1.5"),
+        (LineupRules(player_min_exposure={"5": 0.6}, player_max_exposure={"5": 0.5}), "below its min_exposure"),
+        (LineupRules(player_min_exposure={"5": float("nan")}), "min_exposure of player 5 is nan"),
+        (LineupRules(max_repeating=8), "max_repeating is 8"),
+        (LineupRules(max_per_team=0), "max_per_team is 0"),
+        (LineupRules(fixed={8: "5"}), "fixed seat 8"),
+        (LineupRules(fixed={0: "5", 1: "5"}), "fixed seats 5 twice"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_named(dk: Contest, rules: LineupRules, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        optimize(slate(), dk, rules)
+
+
+def test_fixed_players_keep_their_seats_whatever_else_is_asked(dk: Contest) -> None:
+    pool = slate()
+    center = next(c for c in pool if c.positions == ("C",))
+    rules = LineupRules(n=5, fixed={0: center.id, 7: "1"}, excluded=frozenset({"1"}), max_exposure=0.5)
+    result = optimize(pool, dk, rules)
+    assert check_rules(result.lineups, pool, dk, rules) == ()
+    assert {(line.players[0].id, line.players[7].id) for line in result.lineups} == {(center.id, "1")}
+
+
+def test_a_slate_is_compiled_once_for_equal_candidates(dk: Contest) -> None:
+    pool = slate()
+    first = compile_slate(pool, dk)
+    assert compile_slate(slate(), dk) is first
+    assert compile_slate(first, dk) is first
+    pool[3] = replace(pool[3], projection=99.0)
+    assert compile_slate(pool, dk).mean[3] == 99.0
+
+
+def test_every_kind_of_rule_is_named_when_it_clashes(dk: Contest) -> None:
+    pool = slate()
+    boston = frozenset(c.id for c in pool if c.team == "BOS")
+    only = Group("celtics", boston, 5)
+    named = clash(pool, dk, LineupRules(groups=(only,), max_per_team=4))
+    assert named[0] == "max_per_team 4" and named[1].startswith("group 'celtics': at least 5 of")
+    spread = SameTeamLimit(dk.positions, 2)
+    named = clash(pool, dk, LineupRules(stacks=(TeamStack(3, frozenset({"LAL"})),), same_team=(spread,)))
+    assert named[0].startswith("3-stack of LAL") or named[1].startswith("3-stack of LAL")
+    assert len(named) == 2 and any(rule.startswith("at most 2") for rule in named)
+    never = Condition(frozenset({"4"}), frozenset({"9"}))
+    rules = LineupRules(locked=frozenset({"4"}), excluded=frozenset({"9"}), conditions=(never,))
+    assert set(clash(pool, dk, rules)) == {
+        "lock Player 4 (4)", "1 excluded players", "if Player 4 (4) then at least 1 of Player 9 (9)",
+    }  # fmt: skip
 
 
 def test_an_empty_pool_is_refused(dk: Contest) -> None:
