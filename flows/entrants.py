@@ -42,6 +42,12 @@ class Evening:
     directory: pl.DataFrame
     basis: Basis
 
+    @property
+    def active(self) -> frozenset[int]:
+        """Person ids of the slate's players who appeared: those an active list would have shown."""
+        present = (p for p in self.slate.players if self.known and p.site_id not in self.absent)
+        return frozenset(p.player_id for p in present if p.player_id is not None)
+
     def score(self, lineup: Lineup) -> float:
         """Fantasy points of a lineup, captains multiplied."""
         times = {slot.name: slot.points_multiplier for slot in self.contest.contest.slots}
@@ -108,7 +114,8 @@ class Entrants:
             if slate.sport != "nba":
                 return f"the model does not project {slate.sport}"
             model = self.models.before(evening.contest.day)
-            return project_slate(slate, model, self.models.views, evening.directory)
+            active: frozenset[int] = evening.active if variant == "inactives" else frozenset()
+            return project_slate(slate, model, self.models.views, evening.directory, active=active)
         base = project_slate(slate, None, {}, evening.directory)
         own = "salaries"
         if source == "third_party":

@@ -34,8 +34,6 @@ MINUTES_SLACK: Final = 3.0
 PLAYS_AGREE: Final = 0.99
 BOX_AGREES: Final = 0.998
 QUARTERS_AGREE: Final = 0.98
-#: Share of a slate's players who must fit a roster slot of today's contest.
-SEATABLE: Final = 0.9
 
 EVENT_TYPES: Final = (
     "made_shot", "missed_shot", "free_throw", "rebound", "turnover", "foul", "violation", "substitution",

@@ -30,9 +30,7 @@ def slate_frames(slates: Sequence[Slate]) -> Frames:
             "slate_id": slate.slate_id,
             "site": slate.site,
             "players": len(slate.players),
-            "teams": len({player.team for player in slate.players if player.team}) or None
-            if slate.games
-            else None,
+            "teams": _teams(slate),
             "games": len(slate.games),
         }
         for slate in slates
@@ -62,6 +60,12 @@ def _players(slate: Slate) -> list[dict[str, object]]:
         }
         for player in slate.players
     ]
+
+
+def _teams(slate: Slate) -> int | None:
+    """Teams of the players; None for golf and races, and for files of 2015 without a team column."""
+    teams = {player.team for player in slate.players}
+    return None if not slate.games or teams == {""} else len(teams)
 
 
 def _contest(slate: Slate) -> Contest | None:

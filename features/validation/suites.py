@@ -211,13 +211,7 @@ SALARIES: Final = Suite(
             "salary_on_grid", "players", "dollars_off_grid", 0, 0, "multiples of the step its contest states"
         ),
         _holds("salary_within_cap", "players", "within_cap", "one salary cannot exceed the cap"),
-        _holds(
-            "positions_known",
-            "players",
-            "positions_known",
-            "players fit a slot; FanDuel's kickers of 2016 do not",
-            bounds.SEATABLE,
-        ),
+        _holds("positions_known", "players", "positions_known", "every player fits a roster slot of the contest"),
         _unique("unique_site_id", "players", ("slate_id", "site_id"), "the upload file names players by this id"),
         _holds("unique_players", "players", "named_once", "a player is listed once per roster slot"),
         _holds("team_plays", "players", "team_plays", "a player with an opponent is in one of the slate's games"),

@@ -20,8 +20,8 @@ Floats32 = NDArray[np.float32]
 UNBOUNDED = 1 << 40
 
 # Problem.facts and Core.entry
-MASK, PERSON, TEAM, GAME, LOCKED, KIND = range(6)
-ROW, SALARY, BIT = 4, 5, 6
+MASK, PERSON, TEAM, GAME, SIDE, LOCKED, KIND = range(7)
+ROW, SALARY, BIT = 5, 6, 7
 # Problem.limits
 SIZE, PER_TEAM, PER_GAME, TEAMS, GAMES, POOL_ROWS, OPTION_ROWS, CHOICES, LOCKS, SEEK = range(10)
 # Work.floats and Work.ints
@@ -33,13 +33,14 @@ BOUND, INCUMBENT, WARM, ROOT_BOUND = range(4)
 START, UNLIKE = range(2)
 SLOT_PRICE, SLOT_LEAST = range(2)
 # Counts.tally
-IN_TEAM, IN_GAME, SPREAD, OVERLAP = range(4)
+IN_TEAM, IN_GAME, IN_SIDE, SPREAD, OVERLAP = range(5)
 
 
 class Problem(NamedTuple):
     """One pool, N rows, without scores: what a solve shares with the next one over the same pool.
 
-    `facts` (6, N): slot mask, person, team, game, whether locked, and kind, which numbers the equal masks; `quota`
+    `facts` (7, N): slot mask, person, team, game, the team min_teams counts (-1: none), whether locked, and kind, which
+    numbers the equal masks; `quota`
     (kinds,) is how many rows of a kind a relaxed lineup can need, and one more. `weight` (R, N) with `lower` and
     `upper` (R,): row 0 is the salary; then the pool's rows up to limits[POOL_ROWS]; then those of every option up to
     limits[OPTION_ROWS]; the rest repeat the team, game and person limits so that they can be priced. Option o owns
@@ -97,11 +98,12 @@ class Work(NamedTuple):
 class Core(NamedTuple):
     """The M rows worth a look, cheapest first and numbered so; slots in search order.
 
-    `entry` (7, M): mask, person, team, game, row, salary, bit; `cost` (M,). slots[START]: `member[start[k]..start[k +
-    1]]` may take the k-th slot, at rates[SLOT_PRICE, k] + cost each; slots[UNLIKE, k] says that slot k takes others
-    than slot k - 1. suffix[k, left]: least loss of slots k.. with `left` cells of salary, `grain` units each;
-    rates[SLOT_LEAST] is its row minimum. bit and forfeit: see `table.premium_table`. `load` (A, M) are the weights of
-    the rows `watched` (A,), reach[0] and reach[1] (A, slots + 1) the least and most that slots k.. can add.
+    `entry` (8, M): mask, person, team, game, counted team, row, salary, bit; `cost` (M,). slots[START]:
+    `member[start[k]..start[k + 1]]` may take the k-th slot, at rates[SLOT_PRICE, k] + cost each; slots[UNLIKE, k]
+    says that slot k takes others than slot k - 1. suffix[k, left]: least loss of slots k.. with `left` cells of
+    salary, `grain` units each; rates[SLOT_LEAST] is its row minimum. bit and forfeit: see `table.premium_table`.
+    `load` (A, M) are the weights of the rows `watched` (A,), reach[0] and reach[1] (A, slots + 1) the least and most
+    that slots k.. can add.
     """
 
     entry: Ints
@@ -118,7 +120,7 @@ class Core(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """tally: rows seated so far per team, per game, teams and games in use, and per earlier lineup.
+    """tally: rows seated so far per team, per game, per counted team, teams and games in use, and per earlier lineup.
 
     member[start[i]..start[i + 1]] lists the earlier lineups row i is in.
     """
@@ -155,7 +157,9 @@ def problem_of(pool: Pool) -> Problem:
     limits = [pool.size, pool.max_per_team, pool.max_per_game, pool.min_teams, pool.min_games, first]
     limits += [first + option[-1], len(pool.choices), int(pool.locked.sum()), 0]
     return Problem(
-        facts=np.array([pool.mask, pool.person, pool.team, pool.game, pool.locked, kind], dtype=np.int64),
+        facts=np.array(
+            [pool.mask, pool.person, pool.team, pool.game, pool.counted_team, pool.locked, kind], dtype=np.int64
+        ),
         # One more than a kind can seat: see `relaxation.shortlist`.
         quota=np.array([mask.bit_count() + 1 for mask in kinds], dtype=np.int64),
         weight=np.ascontiguousarray(np.concatenate([block[0] for block in blocks]), dtype=np.int64),

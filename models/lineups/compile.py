@@ -77,6 +77,7 @@ def compile_pool(candidates: Sequence[Candidate] | CompiledSlate, contest: Conte
         choices=choices,
         quotas=quotas,
         conflict=book.conflict,
+        side=_side(slate),
     )
 
 
@@ -111,6 +112,13 @@ def _cap(slate: CompiledSlate, rules: LineupRules) -> int:
         if limit is not None:
             caps.append(limit // slate.unit_usd)
     return min(caps)
+
+
+def _side(slate: CompiledSlate) -> Ints | None:
+    positions = slate.contest.min_teams_positions
+    if positions is None:
+        return None
+    return np.where(slate.playing(positions), slate.team, -1)
 
 
 def _seats(slate: CompiledSlate, rules: LineupRules) -> tuple[Ints, Flags, Flags]:

@@ -22,14 +22,20 @@ UNIQUE_ROOM = 4
 
 
 class ExactSearch:
-    """The next best lineups of a pool: by the core while it can prove them, by HiGHS from then on."""
+    """The next best lineups of a pool: by the core while it can prove them, by HiGHS from then on.
 
-    def __init__(self, pool: Pool, min_unique: int, *, max_steps: int = MAX_STEPS) -> None:
+    `fallback_s` limits each of HiGHS's searches, whose lineup then carries the bound proven by that time.
+    """
+
+    def __init__(
+        self, pool: Pool, min_unique: int, *, max_steps: int = MAX_STEPS, fallback_s: float | None = None
+    ) -> None:
         from models.lineups.arrays import problem_of, workspace
 
         self._pool = pool
         self._min_unique = min_unique
         self._max_steps = max_steps
+        self._fallback_s = fallback_s
         self._problem = problem_of(pool)
         self._work = workspace(self._problem)
         self._room = UNIQUE_ROOM if min_unique > 1 else MAX_LINEUPS
@@ -80,7 +86,8 @@ class ExactSearch:
         return upper
 
     def _give_up(self, reason: str) -> None:
-        from models.lineups.milp import MilpSearch
+        from models.lineups.milp import TIME_LIMIT_S, MilpSearch
 
         logger.info("lineup core hands over to HiGHS", extra={"reason": reason})
-        self._milp = MilpSearch(self._pool, self._min_unique)
+        limit = TIME_LIMIT_S if self._fallback_s is None else self._fallback_s
+        self._milp = MilpSearch(self._pool, self._min_unique, time_limit_s=limit)

@@ -30,8 +30,8 @@ from models.lineups.arrays import (
     ROOT,
     SEAT,
     SEEK,
+    SIDE,
     SIZE,
-    TEAM,
     TEAMS,
     Request,
     Work,
@@ -245,7 +245,7 @@ def option_of(c: int, request: Request, seat: Ints) -> int:
 def legal(request: Request, work: Work) -> bool:
     """Whether the seated lineup, which fills the slots, keeps every rule."""
     seat, active, pick = work.ints[SEAT], work.ints[ACTIVE], work.ints[PICK]
-    team, game, limits, conflict = request.facts[TEAM], request.facts[GAME], request.limits, request.conflict
+    side, game, limits, conflict = request.facts[SIDE], request.facts[GAME], request.limits, request.conflict
     size = limits[SIZE]
     for a in range(1, active[0] + 1):
         r = active[a]
@@ -256,9 +256,9 @@ def legal(request: Request, work: Work) -> bool:
             return False
     teams, games = 0, 0
     for a in range(size):
-        first_team, first_game = True, True
+        first_team, first_game = side[seat[a]] >= 0, True
         for b in range(a):
-            first_team &= team[seat[b]] != team[seat[a]]
+            first_team &= side[seat[b]] != side[seat[a]]
             first_game &= game[seat[b]] != game[seat[a]]
             if len(conflict) > 0 and conflict[seat[a], seat[b]]:
                 return False

@@ -10,6 +10,7 @@ from models.lineups.arrays import (
     GAME,
     GAMES,
     IN_GAME,
+    IN_SIDE,
     IN_TEAM,
     MASK,
     MULTIPLIER,
@@ -20,6 +21,7 @@ from models.lineups.arrays import (
     PICK,
     ROW,
     SALARY,
+    SIDE,
     SIZE,
     SLOT_LEAST,
     SLOT_PRICE,
@@ -52,12 +54,8 @@ def explore(  # noqa: C901, PLR0912 - one loop: a call per step would cost more 
     """
     size, room, k, rows, cap = request.limits[SIZE], len(best.value), 0, len(core.watched), request.upper[0]
     entry, cost, member, suffix, forfeit = core.entry, core.cost, core.member, core.suffix, core.forfeit
-    start, unlike, price, least = (
-        core.slots[START],
-        core.slots[UNLIKE],
-        core.rates[SLOT_PRICE],
-        core.rates[SLOT_LEAST],
-    )
+    start, unlike = core.slots[START], core.slots[UNLIKE]
+    price, least = core.rates[SLOT_PRICE], core.rates[SLOT_LEAST]
     salary, bit, row, grain, limits = entry[SALARY], entry[BIT], entry[ROW], core.grain, request.limits
     at, left, lost = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size)
     chosen, seated, load = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros((size + 1, rows), np.int64)
@@ -121,7 +119,8 @@ def admissible(i: int, k: int, entry: Ints, order: Ints, chosen: Ints, tally: In
             return False
     in_team, in_game = tally[IN_TEAM, entry[TEAM, i]], tally[IN_GAME, entry[GAME, i]]
     open_slots = len(order) - k - 1
-    teams, games = tally[SPREAD, 0] + (in_team == 0), tally[SPREAD, 1] + (in_game == 0)
+    side = entry[SIDE, i]
+    teams, games = tally[SPREAD, 0] + (side >= 0 and tally[IN_SIDE, side] == 0), tally[SPREAD, 1] + (in_game == 0)
     return bool(
         in_team < limits[PER_TEAM]
         and in_game < limits[PER_GAME]
@@ -171,11 +170,13 @@ def crowded(row: int, counts: Counts, most: int) -> bool:
 @inner
 def move(i: int, step: int, entry: Ints, counts: Counts) -> None:
     """Seat (step 1) or unseat (step -1) a core row in all counters."""
-    t, g, tally = entry[TEAM, i], entry[GAME, i], counts.tally
+    t, g, side, tally = entry[TEAM, i], entry[GAME, i], entry[SIDE, i], counts.tally
     tally[IN_TEAM, t] += step
     tally[IN_GAME, g] += step
-    if tally[IN_TEAM, t] == (step > 0):
-        tally[SPREAD, 0] += step
+    if side >= 0:
+        tally[IN_SIDE, side] += step
+        if tally[IN_SIDE, side] == (step > 0):
+            tally[SPREAD, 0] += step
     if tally[IN_GAME, g] == (step > 0):
         tally[SPREAD, 1] += step
     if len(counts.member) > 0:
@@ -250,7 +251,7 @@ def empty_counts(facts: Ints, earlier: Ints, min_unique: int) -> Counts:
     wide = max(2, lineups)
     for i in range(facts.shape[1]):
         wide = max(wide, facts[TEAM, i] + 1, facts[GAME, i] + 1)
-    tally = np.zeros((4, wide), np.int64)
+    tally = np.zeros((5, wide), np.int64)
     if min_unique == 1:
         return Counts(tally, np.zeros(0, np.int64), np.zeros(0, np.int64))
     start, member = np.zeros(facts.shape[1] + 1, np.int64), np.zeros(lineups * size, np.int64)

@@ -2,7 +2,8 @@
 
 A selection is n distinct legal lineups that keep every exposure. The relaxation over the lineups found so far prices
 the exposures; the best lineups at those prices prove a bound on every selection and are the next columns. An integer
-choice among all columns is the answer, its distance from the bound the gap.
+choice among all columns is the answer, its distance from the bound the gap. What the relaxation of a single lineup
+proves impossible is refused before (`models.lineups.average`), and a time budget ends the rest.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from models.errors import SearchUnfinished
+from models.lineups.budget import Budget
 from models.lineups.columns import Asks, Columns, asks_of
 from models.lineups.compile import CompiledSlate, min_unique
 from models.lineups.pool import Floats, Pool
@@ -20,19 +23,27 @@ from models.lineups.portfolio import Portfolio
 from models.lineups.pricing import Pricing, rows_of, solved
 from models.lineups.randomness import redrawn
 from models.lineups.rules import LineupRules
-from models.lineups.selection import Relaxed, relax, select
+from models.lineups.selection import relax, select
 
 logger = logging.getLogger(__name__)
 
 # The share by which a chosen set may fall short of the bound before more columns are sought.
 TARGET_GAP = 2e-4
 MAX_ROUNDS = 40
+# Seconds for a whole selection, and for naming what clashes where none exists.
+BUDGET_S = 20.0
+# Share of the budget after which prices are as good as they get, and the choice among the columns begins.
+PRICES_SHARE = 0.6
 # First room for prices around the best so far, as a share of the best lineup.
 BOX = 0.02
 SELECT_S = 3.0
+LAST_S = 1.0
 # Columns sought beyond the relaxation's, as multiples of the lineups asked for.
 WIDER = (2, 6, 16)
 UNMET = 1e-6
+UNFINISHED = (
+    "no set of lineups that keeps the minimum exposures was found in time; lower one of them or min_unique"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +58,12 @@ class Joint:
 
 @dataclass(slots=True)
 class State:
-    """Columns so far, the best bound and the prices that proved it."""
+    """Columns so far, the best bound and the prices that proved it; `clash` says that it leaves no selection."""
 
     columns: Columns
     pricing: Pricing
+    budget: Budget
+    clash: bool = False
     bound: float = float("inf")
     price: Floats = field(default_factory=lambda: np.zeros(0))
 
@@ -61,29 +74,37 @@ def choose(
     rules: LineupRules,
     cancelled: Callable[[], bool] | None = None,
     draws: Floats | None = None,
+    budget: Budget | None = None,
 ) -> Joint:
     """Return `rules.n` lineups of the pool that keep all exposures; fewer, with a warning, where fewer are legal.
 
-    With `draws` each lineup is then replaced by the best for its own draw that keeps the exposures kept. Raises
+    Once the `budget` (`BUDGET_S`) is used up the best selection so far is returned, with its gap and a warning. With
+    `draws` each lineup is then replaced by the best for its own draw that keeps the exposures kept. Raises
     `Infeasible` naming the exposures that clash, `SearchUnfinished` where no selection was found in time.
     """
+    from models.lineups.shortfall import refuse_impossible, unmet_exposures
+
     unique = min_unique(rules, pool.size)
+    budget = budget or Budget(BUDGET_S)
     asks = asks_for(pool, rules, rules.n)
-    state = State(Columns(pool, asks), Pricing(pool, asks, cancelled))
+    refuse_impossible(slate, rules, pool, asks)
+    state = State(Columns(pool, asks), Pricing(pool, asks, cancelled, budget), budget)
     first = state.pricing.search(pool.score, {}, rules.n)
     if not first:
         return Joint(Portfolio(pool, unique), 0.0, 0.0)
+    if not rows_of(first):
+        raise SearchUnfinished(UNFINISHED)
     warnings: tuple[str, ...] = ()
     if len(first) < rules.n:
         warnings = (f"{rules.n} lineups were asked for; only {len(first)} distinct legal lineups exist",)
         asks = replace(asks_for(pool, rules, rules.n), n=len(first), most=np.minimum(asks.most, len(first)))
-        state = State(Columns(pool, asks), Pricing(pool, asks, cancelled))
+        state = State(Columns(pool, asks), Pricing(pool, asks, cancelled, budget), budget)
     state.columns.add(rows_of(first))
     _open(state, asks, pool)
-    relaxed = converge(state, asks)
-    if relaxed.unmet > UNMET:
-        from models.lineups.shortfall import unmet_exposures
-
+    converge(state, asks)
+    # Without any exposure none would score more than the best of all.
+    state.bound = min(state.bound, sum(value for value, _ in first))
+    if state.clash:
         raise unmet_exposures(slate, rules, state, asks)
     chosen = _integer(slate, rules, state, asks, unique)
     best = max(value for value, _ in first)
@@ -93,6 +114,11 @@ def choose(
         portfolio.take(found)
     total = sum(found.projection for found in listed)
     gap = max(0.0, state.bound - total) / max(abs(state.bound), 1e-9)
+    if budget.over and gap > TARGET_GAP:
+        note = (
+            f"the search for better lineups stopped after {budget.seconds:g} s; the total may be {gap:.2%} short"
+        )
+        warnings = (*warnings, note)
     if draws is not None:
         portfolio = redrawn(portfolio, slate, replace(rules, n=len(listed)), draws, cancelled)
         note = "bound and gap are of the unmoved projections; each lineup is the best for its own draw"
@@ -110,36 +136,38 @@ def asks_for(pool: Pool, rules: LineupRules, n: int) -> Asks:
     return asks_of(pool, n, f"max exposure {rules.max_exposure:.0%}", own)
 
 
-def converge(state: State, asks: Asks) -> Relaxed:
-    """Generate columns until the relaxation meets its bound; return the last relaxation.
+def converge(state: State, asks: Asks) -> None:
+    """Generate columns until the relaxation meets its bound, or `state.clash` says that there is no selection.
 
-    Prices stay within a box around the best so far, which grows while it binds: the first relaxations know few
-    lineups and would price wildly, and wild prices make for slow searches.
+    Prices stay within a box around the best so far, which grows while it binds (boxstep): the first relaxations know
+    few lineups and would price wildly, and wild prices make for slow searches. Where no selection exists the prices
+    grow until even the bound is below what any lineups score.
     """
-    state.bound, state.price = float("inf"), np.zeros(len(asks.labels))
-    scores = state.columns.scores()
-    top = max(1.0, float(np.abs(scores).max()))
-    penalty, box = top, BOX * top
-    relaxed = relax(state.columns, asks, penalty)
+    state.bound, state.price, state.clash = float("inf"), np.zeros(len(asks.labels)), False
+    top = max(1.0, float(np.abs(state.columns.scores()).max(initial=0.0)))
+    box, until = BOX * top, (1 - PRICES_SHARE) * state.budget.left
+    lowest = asks.n * _lowest(state.columns.pool) - UNMET * asks.n * top
     for _ in range(MAX_ROUNDS):
-        price = np.clip(relaxed.price, state.price - box, state.price + box)
-        clipped = not np.array_equal(price, relaxed.price)
-        priced = state.pricing.best(price, asks)
-        if priced.bound < state.bound:
-            state.bound, state.price = priced.bound, price
-            box *= 2 if clipped else 1
-        else:
-            box = max(box / 2, 1e-3 * top) if not clipped else box
-        new = state.columns.add(priced.lineups)
-        met = relaxed.unmet <= UNMET
-        if met and state.bound - relaxed.value <= 0.25 * TARGET_GAP * abs(state.bound):
+        if state.budget.left <= until:
             break
-        if not new and not clipped:
-            if met or penalty > asks.n * top:
-                break
-            penalty *= 10
-        relaxed = relax(state.columns, asks, penalty)
-    return relaxed
+        relaxed = relax(state.columns, asks, state.price - box, state.price + box)
+        met = relaxed.unmet <= UNMET
+        priced = state.pricing.best(relaxed.price, asks)
+        better = priced.bound < state.bound - UNMET * top
+        if priced.bound < state.bound:
+            state.bound, state.price = priced.bound, relaxed.price
+        new = state.columns.add(priced.lineups)
+        state.clash = state.bound < lowest
+        settled = met and (not new or state.bound - relaxed.value <= 0.25 * TARGET_GAP * abs(state.bound))
+        if state.clash or settled or (priced.complete and not new):
+            break
+        if not met and (better or not new):
+            box *= 2
+
+
+def _lowest(pool: Pool) -> float:
+    """A score that every lineup reaches."""
+    return float(np.sort(pool.score[~pool.excluded])[: pool.size].sum())
 
 
 def _open(state: State, asks: Asks, pool: Pool) -> None:
@@ -153,20 +181,30 @@ def _integer(slate: CompiledSlate, rules: LineupRules, state: State, asks: Asks,
     target = state.bound - TARGET_GAP * abs(state.bound)
     if unique > 1:
         _diverse(state, asks, unique)
-    chosen: list[int] | None = None
+
+    def pick(limit_s: float) -> tuple[list[int] | None, bool]:
+        # Past the budget a choice among what was found is still worth a moment.
+        limit_s = max(LAST_S, min(limit_s, state.budget.left))
+        try:
+            return select(state.columns, asks, target=target, min_unique=unique, time_limit_s=limit_s), True
+        except SearchUnfinished:
+            return None, False
+
+    complete = False
     for wider in WIDER:
-        chosen = select(state.columns, asks, target=target, min_unique=unique, time_limit_s=SELECT_S)
+        chosen, _ = pick(SELECT_S)
         scores = state.columns.scores()
-        if chosen is not None and scores[chosen].sum() >= target:
+        if chosen is not None and (state.budget.over or scores[chosen].sum() >= target):
             return chosen
         more = state.pricing.best(state.price, asks, wider * asks.n)
-        if not state.columns.add(more.lineups) and more.complete:
+        complete = more.complete
+        if not state.columns.add(more.lineups) and complete:
             break
-    chosen = select(state.columns, asks, target=target, min_unique=unique, time_limit_s=2 * SELECT_S)
+    chosen, known = pick(2 * SELECT_S)
     if chosen is None:
         from models.lineups.shortfall import unmet_together
 
-        raise unmet_together(slate, rules, state, asks, unique, complete=more.complete)
+        raise unmet_together(slate, rules, state, asks, unique, complete=complete and known)
     return chosen
 
 

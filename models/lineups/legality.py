@@ -130,8 +130,10 @@ def _contest(roster: Roster, contest: Contest, rules: LineupRules) -> Iterator[s
     yield from (f"{n} players of {team}, at most {most}" for team, n in teams.items() if n > most)
     if contest.max_per_game is not None:
         yield from (f"{n} players of game {game}" for game, n in games.items() if n > contest.max_per_game)
-    if len(teams) < contest.min_teams or len(games) < contest.min_games:
-        yield f"{len(teams)} teams and {len(games)} games, at least {contest.min_teams} and {contest.min_games}"
+    counted = contest.min_teams_positions
+    spread = {c.team for c in roster.players if counted is None or not counted.isdisjoint(c.positions)}
+    if len(spread) < contest.min_teams or len(games) < contest.min_games:
+        yield f"{len(spread)} teams and {len(games)} games, at least {contest.min_teams} and {contest.min_games}"
     for limit in contest.team_limits:
         for team in teams:
             if roster.count(limit.positions, team=team) > limit.at_most:

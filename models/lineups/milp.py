@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 INTEGRALITY = 0.5
 ABSOLUTE_GAP = 1e-6
+# Seconds for one lineup.
+TIME_LIMIT_S = 60.0
 # Row bounds beyond this say nothing.
 FAR = 1e9
 INFEASIBLE = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
 
 
 class RosterModel:
-    """A HiGHS model of one pool that only ever tightens: `ban` and `cut` stay."""
+    """A HiGHS model of one pool that only ever tightens: `ban` and `cut` stay. `relaxed` drops integrality."""
 
-    def __init__(self, pool: Pool, *, time_limit_s: float = 60.0) -> None:
+    def __init__(self, pool: Pool, *, time_limit_s: float = TIME_LIMIT_S, relaxed: bool = False) -> None:
         self._pool = pool
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         for option, value in (
@@ -41,13 +43,18 @@ class RosterModel:
             self._highs.setOptionValue(option, value)
         self._add_players()
         self._add_positions()
-        self._add_spread(pool.team, pool.min_teams, pool.max_per_team)
+        self._add_spread(pool.team, 1, pool.max_per_team)
+        self._add_spread(pool.counted_team, pool.min_teams, pool.size)
         self._add_spread(pool.game, pool.min_games, pool.max_per_game)
         self._add_persons()
         self._first_row = self._highs.getNumRow()
         self._add_rows(pool.rows, None)
         for choice in pool.choices:
             self._add_choice(choice)
+        if relaxed:
+            count = self._highs.getNumCol()
+            kind = np.full(count, int(highspy.HighsVarType.kContinuous), dtype=np.uint8)
+            self._highs.changeColsIntegrality(count, np.arange(count, dtype=np.int32), kind)
 
     def ban(self, row: int) -> None:
         """Keep a row out of every later lineup; no lineup is left if it is locked."""
@@ -66,6 +73,29 @@ class RosterModel:
                 self._highs.changeRowBounds(self._first_row + at, max(float(low), -FAR), min(float(high), FAR))
             else:
                 self._row(np.zeros(0, dtype=np.int64), np.zeros(0), 1.0, 1.0)
+
+    def count(self, rows: Ints, least: float, most: float) -> int:
+        """Demand between `least` and `most` of these rows; return the bound's number."""
+        self._row(rows, np.ones(len(rows)), least, most)
+        return int(self._highs.getNumRow()) - 1
+
+    def bounds(self, number: int) -> tuple[float, float]:
+        """Return least and most of a bound made by `count`."""
+        lp = self._highs.getLp()
+        return float(lp.row_lower_[number]), float(lp.row_upper_[number])
+
+    def recount(self, number: int, least: float, most: float) -> None:
+        """Change a bound made by `count`."""
+        self._highs.changeRowBounds(number, least, most)
+
+    def outline(self) -> float | None:
+        """Return the optimum of a relaxed model, which no lineup left exceeds; None where it proves there is none."""
+        self._highs.run()
+        status = self._highs.getModelStatus()
+        if status in INFEASIBLE:
+            return None
+        optimal = status == highspy.HighsModelStatus.kOptimal
+        return float(self._highs.getInfo().objective_function_value) if optimal else float("inf")
 
     def solve(self) -> Solved | None:
         """Return the best lineup left (rows ascending), None when there is none; may raise `SearchUnfinished`."""
@@ -112,18 +142,19 @@ class RosterModel:
                 self._at_most(inside, union.bit_count())
 
     def _add_spread(self, group: Ints, at_least: int, at_most: int) -> None:
-        """At most `at_most` players of one group and, over all groups, players of at least `at_least`."""
+        """At most `at_most` players of one group and, over all groups, players of at least `at_least`; -1: none."""
         used: list[int] = []
+        counted = at_least > 1 or (at_least > 0 and bool((group < 0).any()))
         for code in range(int(group.max()) + 1):
             members = np.flatnonzero(group == code)
             if at_most < min(len(members), self._pool.size):
                 self._at_most(members, at_most)
-            if at_least > 1:
+            if counted:
                 self._highs.addVar(0.0, 1.0)
                 used.append(self._highs.getNumCol() - 1)
                 self._highs.changeColIntegrality(used[-1], highspy.HighsVarType.kInteger)
                 self._row(np.append(members, used[-1]), np.append(np.ones(len(members)), -1.0), 0, self._pool.size)
-        if at_least > 1:
+        if counted:
             self._row(np.array(used), np.ones(len(used)), at_least, max(len(used), at_least))
 
     def _add_persons(self) -> None:
@@ -172,8 +203,8 @@ class RosterModel:
 class MilpSearch:
     """The next best lineup by HiGHS, one at a time."""
 
-    def __init__(self, pool: Pool, min_unique: int) -> None:
-        self._model = RosterModel(pool)
+    def __init__(self, pool: Pool, min_unique: int, *, time_limit_s: float = TIME_LIMIT_S) -> None:
+        self._model = RosterModel(pool, time_limit_s=time_limit_s)
         self._pool = pool
         self._min_unique = min_unique
         self._banned: set[int] = set()

@@ -57,8 +57,9 @@ class Pool:
     `source` is the candidate of each row. `score` is what is maximized (any finite number), `projection` the
     mean points, both with the slot's multiplier. `salary`, `cap` and `floor` are in units of `unit_usd`; bit s of
     `mask` says the row may fill slot s; `person`, `team` and `game` are dense codes, and rows of one person exclude one
-    another. `conflict` (N, N), where given, marks further pairs that do. `limit` is how many of the lineups
-    asked for may hold the row's candidate.
+    another. `conflict` (N, N), where given, marks further pairs that do. `side`, where given, is what `min_teams`
+    counts instead of `team`, -1 where a row's team does not count (DraftKings NHL goalies). `limit` is how many of the
+    lineups asked for may hold the row's candidate.
     """
 
     candidates: tuple[Candidate, ...]
@@ -85,6 +86,12 @@ class Pool:
     choices: tuple[Choice, ...] = ()
     quotas: tuple[Quota, ...] = ()
     conflict: Flags | None = None
+    side: Ints | None = None
+
+    @property
+    def counted_team(self) -> Ints:
+        """The team code by which a row counts towards `min_teams` (N,), -1 where it does not."""
+        return self.team if self.side is None else self.side
 
     @property
     def size(self) -> int:

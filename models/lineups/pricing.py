@@ -12,15 +12,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.errors import SearchUnfinished
+from models.lineups.budget import Budget
 from models.lineups.columns import Asks, switchable
 from models.lineups.core import ExactSearch
+from models.lineups.milp import TIME_LIMIT_S, RosterModel
 from models.lineups.pool import Floats, Ints, Pool
-from models.lineups.portfolio import Portfolio, Search, Solved, check_cancelled, fill
+from models.lineups.portfolio import Portfolio, Solved, check_cancelled
 
 # Searches per pricing; each is a K-best list of the size asked for.
 MAX_PATTERNS = 24
 # Lineups found one at a time before a list is cut short.
 MAX_ALONE = 5
+# Seconds HiGHS may take for a lineup the core could not prove; then its bound stands for it.
+FALLBACK_S = 1.0
 # Below this a price does not pay for searches of its own.
 NEGLIGIBLE = 1e-7
 
@@ -41,12 +46,15 @@ class Priced:
 
 
 class Pricing:
-    """K-best lists of one pool under changing prices."""
+    """K-best lists of one pool under changing prices. Past the `budget` lists are bounds alone, without lineups."""
 
-    def __init__(self, pool: Pool, asks: Asks, cancelled: Callable[[], bool] | None) -> None:
+    def __init__(
+        self, pool: Pool, asks: Asks, cancelled: Callable[[], bool] | None, budget: Budget | None = None
+    ) -> None:
         self._pool, self._row = switchable(pool, asks)
         self._asks = asks
         self._cancelled = cancelled
+        self._budget = budget or Budget(float("inf"))
 
     def best(self, price: Floats, asks: Asks, wanted: int | None = None) -> Priced:
         """Return the n (or `wanted`, which is more) best lineups when ask i costs price[i] (negative: pays).
@@ -80,7 +88,7 @@ class Pricing:
         """The best lineups for a score (N,) with some asks forced (True) or forbidden, with proven upper values.
 
         Unless `patient`, a list that the search can only grow one by one is cut short, and what is left stands for
-        itself by the last value, without a lineup.
+        itself by the last value, without a lineup. So it does once the budget is used up.
         """
         pool = self._pool
         lower, upper, excluded = pool.rows.lower.copy(), pool.rows.upper.copy(), pool.excluded
@@ -109,14 +117,38 @@ class Pricing:
         )
         if (locked & excluded).any():
             return []
-        portfolio, find = Portfolio(asked, min_unique), ExactSearch(asked, min_unique)
-        if patient or min_unique > 1:
-            fill(portfolio, wanted, find, self._cancelled)
-            cut = False
-        else:
-            cut = _fill_quickly(portfolio, wanted, find, self._cancelled)
+        portfolio = Portfolio(asked, min_unique)
+        cut = self._fill(portfolio, wanted, patient=patient or min_unique > 1)
         listed: Listed = [(found.bound + pool.size * shift, found.rows) for found in portfolio.chosen]
-        return listed + [(listed[-1][0], None)] * (wanted - len(listed)) if cut else listed
+        if not cut:
+            return listed
+        value = listed[-1][0] if listed else _outline(asked, shift)
+        return listed if value is None else listed + [(value, None)] * (wanted - len(listed))
+
+    def _fill(self, portfolio: Portfolio, wanted: int, *, patient: bool) -> bool:
+        """Fill as far as budget and patience reach; return whether more lineups may exist.
+
+        Without patience one lineup by HiGHS is enough: at wild prices its next is no quicker.
+        """
+        asked, budget, alone = portfolio.pool, self._budget, 0
+        limit = min(budget.left, TIME_LIMIT_S if patient else FALLBACK_S)
+        find = ExactSearch(asked, portfolio.min_unique, fallback_s=limit)
+        while len(portfolio.chosen) < wanted:
+            check_cancelled(self._cancelled)
+            if budget.over:
+                return True
+            try:
+                found = find(portfolio, wanted - len(portfolio.chosen))
+            except SearchUnfinished:
+                return True
+            if not found:
+                return False
+            alone += len(found) == 1
+            for lineup in found:
+                portfolio.accept(lineup)
+            if not patient and (alone == MAX_ALONE or find.fallback):
+                return len(portfolio.chosen) < wanted
+        return False
 
     def _split(self, price: Floats) -> tuple[Ints, Ints]:
         """Asks that get searches of their own, dearest first, and those priced by a line."""
@@ -168,17 +200,7 @@ def solved(pool: Pool, rows: tuple[int, ...], bound: float) -> Solved:
     return Solved(rows, value, max(bound, value))
 
 
-def _fill_quickly(portfolio: Portfolio, wanted: int, find: Search, cancelled: Callable[[], bool] | None) -> bool:
-    """Fill until lineups come one by one only; return whether more may exist."""
-    alone = 0
-    while len(portfolio.chosen) < wanted:
-        check_cancelled(cancelled)
-        found = find(portfolio, wanted - len(portfolio.chosen))
-        if not found:
-            return False
-        alone += len(found) == 1
-        for lineup in found:
-            portfolio.accept(lineup)
-        if alone == MAX_ALONE:
-            return len(portfolio.chosen) < wanted
-    return False
+def _outline(asked: Pool, shift: float) -> float | None:
+    """What no lineup exceeds, by the linear relaxation; None where it proves that there is none."""
+    value = RosterModel(asked, relaxed=True).outline()
+    return None if value is None else value + asked.size * shift

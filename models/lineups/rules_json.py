@@ -12,6 +12,9 @@ from typing import Any
 from features.errors import InvalidInput
 from models.lineups.rules import LineupRules
 
+# Characters of a wrong value that its message quotes.
+SHOWN = 80
+
 
 def parse_rules(document: Mapping[str, Any]) -> LineupRules:
     """Return the rules a document asks for; what it leaves out keeps its default.
@@ -23,14 +26,18 @@ def parse_rules(document: Mapping[str, Any]) -> LineupRules:
     if not isinstance(document, Mapping):
         raise InvalidInput(f"rules are {type(document).__name__}; give an object with fields such as n and stacks")
     _refuse_unknown("rules", document, LineupRules)
+    _refuse_flags("rules", document)
     try:
         rules: LineupRules = _adapter().validate_python(dict(document))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"] if part != "[key]"
+            f"[{part}]" if isinstance(part, int) else f".{_trimmed(part)}"
+            for part in first["loc"]
+            if part != "[key]"
         )
-        raise InvalidInput(f"rules{path} is {first['input']!r}: {_lower(first['msg'])}; correct it") from error
+        said = f"rules{path} is {_trimmed(repr(first['input']))}: {_lower(first['msg'])}; correct it"
+        raise InvalidInput(said) from error
     return rules
 
 
@@ -64,7 +71,7 @@ def _refuse_unknown(path: str, document: Mapping[str, Any], kind: type) -> None:
     hints = _hints(kind)
     unknown = sorted(str(name) for name in document if name not in hints)
     if unknown:
-        raise InvalidInput(f"{path}.{unknown[0]} is no rule; {path} may have {', '.join(sorted(hints))}")
+        raise InvalidInput(f"{path}.{_trimmed(unknown[0])} is no rule; {path} may have {', '.join(sorted(hints))}")
     for name, value in document.items():
         inner = _rule_type(hints[name])
         if inner is None:
@@ -75,6 +82,18 @@ def _refuse_unknown(path: str, document: Mapping[str, Any], kind: type) -> None:
             for at, item in enumerate(value):
                 if isinstance(item, Mapping):
                     _refuse_unknown(f"{path}.{name}[{at}]", item, inner)
+
+
+def _refuse_flags(path: str, value: Any) -> None:
+    """Raise on true and false, at any depth: no rule is one, and as a number `true` would pass for 1."""
+    if isinstance(value, bool):
+        raise InvalidInput(f"{path} is {str(value).lower()}: no rule is true or false; give what it asks for")
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            _refuse_flags(f"{path}.{_trimmed(str(name))}", item)
+    elif isinstance(value, list | tuple):
+        for at, item in enumerate(value):
+            _refuse_flags(f"{path}[{at}]", item)
 
 
 @cache
@@ -89,6 +108,11 @@ def _rule_type(hint: Any) -> type | None:
     if typing.get_origin(hint) in {tuple, types.UnionType, typing.Union}:
         return next((found for part in typing.get_args(hint) if (found := _rule_type(part))), None)
     return None
+
+
+def _trimmed(text: str) -> str:
+    """The text, cut to what a message has room for."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 4]} ..."
 
 
 def _lower(message: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import highspy
 import numpy as np
 
+from models.errors import SearchUnfinished
 from models.lineups.columns import Asks, Columns
 from models.lineups.pool import Floats, Ints
 
@@ -17,31 +18,34 @@ INTEGRALITY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
-    """Optimum of the relaxation over the columns, a price per ask, and how much of the asks it leaves unmet."""
+    """Optimum of the relaxation over the columns, a price per ask, and by how many lineups it misses the asks."""
 
     value: float
     price: Floats
     unmet: float
 
 
-def relax(columns: Columns, asks: Asks, penalty: float) -> Relaxed:
-    """Best fractional choice of n columns; what no choice can meet costs `penalty` a lineup."""
-    highs, count = _model(columns, asks, penalty)
+def relax(columns: Columns, asks: Asks, low: Floats, high: Floats) -> Relaxed:
+    """Best fractional choice of n columns at prices between `low` and `high` (I,).
+
+    An ask is left unmet, or overrun, by lineups that the limits of its price pay for.
+    """
+    highs, count = _model(columns, asks, (low, high))
     highs.run()
     solution = highs.getSolution()
     values = np.asarray(solution.col_value)
     # HiGHS minimizes -score, so a row's dual is minus the worth of one more lineup allowed.
-    price = -np.asarray(solution.row_dual)[1:]
+    price = np.clip(-np.asarray(solution.row_dual)[1:], low, high)
     unmet = float(values[count:].sum())
-    return Relaxed(-float(highs.getInfo().objective_function_value) + penalty * unmet, price, unmet)
+    return Relaxed(-float(highs.getInfo().objective_function_value), price, unmet)
 
 
 def select(
     columns: Columns, asks: Asks, *, target: float, min_unique: int, time_limit_s: float
 ) -> list[int] | None:
-    """Best choice of n columns that keeps every ask and differs pairwise in `min_unique` players; None: none found.
+    """Best choice of n columns that keeps every ask and differs pairwise in `min_unique` players; None: there is none.
 
-    Stops early once the total reaches `target`.
+    Stops early once the total reaches `target`. Raises `SearchUnfinished` where time was up before either was known.
     """
     highs, count = _model(columns, asks, None)
     for clique in _cliques(columns, min_unique):
@@ -56,13 +60,17 @@ def select(
         highs.setOptionValue(option, value)
     highs.run()
     if highs.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
-        return None
+        if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
+            return None
+        raise SearchUnfinished(
+            "no choice of lineups that keeps the exposures was found in time; lower one of them"
+        )
     chosen = np.asarray(highs.getSolution().col_value) > INTEGRALITY
     return [int(column) for column in np.flatnonzero(chosen)]
 
 
-def _model(columns: Columns, asks: Asks, penalty: float | None) -> tuple[Any, int]:
-    """Columns z in 0..1; row 0: n of them; row 1 + i: ask i. With a penalty, a slack column per ask and for n."""
+def _model(columns: Columns, asks: Asks, box: tuple[Floats, Floats] | None) -> tuple[Any, int]:
+    """Columns z in 0..1; row 0: n of them; row 1 + i: ask i. With a box of prices, two slack columns per ask."""
     highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
     highs.setOptionValue("output_flag", False)
     scores, holding = columns.scores(), columns.holding()
@@ -70,11 +78,11 @@ def _model(columns: Columns, asks: Asks, penalty: float | None) -> tuple[Any, in
     lp = highspy.HighsLp()
     matrix = np.vstack([np.ones((1, count)), holding.T.astype(np.float64)])
     cost, upper = -scores, np.ones(count)
-    if penalty is not None:
-        slack = np.hstack([np.eye(1 + wanted)[:, :1], np.eye(1 + wanted)[:, 1:][:, asks.least > 0]])
-        matrix = np.hstack([matrix, slack])
-        cost = np.concatenate([cost, np.full(slack.shape[1], penalty)])
-        upper = np.concatenate([upper, np.full(slack.shape[1], float(asks.n))])
+    if box is not None:
+        slack = np.vstack([np.zeros((1, wanted)), np.eye(wanted)])
+        matrix = np.hstack([matrix, slack, -slack])
+        cost = np.concatenate([cost, -box[0], box[1]])
+        upper = np.concatenate([upper, np.full(2 * wanted, float(asks.n))])
     lp.num_col_, lp.num_row_ = matrix.shape[1], matrix.shape[0]
     lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost, np.zeros(len(cost)), upper
     lp.row_lower_ = np.concatenate([[asks.n], asks.least]).astype(np.float64)

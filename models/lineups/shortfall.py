@@ -1,4 +1,4 @@
-"""Which exposures cannot be kept together: a deletion filter over them, on columns already generated."""
+"""Which exposures cannot be kept together: deletion filters over them, on one lineup's relaxation or on columns."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.errors import Infeasible, SearchUnfinished
+from models.lineups.average import clashing
 from models.lineups.columns import Asks
 from models.lineups.compile import CompiledSlate, compile_pool
+from models.lineups.pool import Pool
 from models.lineups.rules import Group, LineupRules
 from models.lineups.selection import select
 
@@ -19,29 +21,41 @@ if TYPE_CHECKING:
 UNIQUE = "min_unique"
 # Seconds for each question whether a set of exposures can be met.
 PROBE_S = 3.0
+# Seconds for all of them.
+EXPLAIN_S = 5.0
+
+
+def refuse_impossible(slate: CompiledSlate, rules: LineupRules, pool: Pool, asks: Asks) -> None:
+    """Raise `Infeasible` where the relaxation of a single lineup proves that the exposures clash."""
+    kept = clashing(pool, asks)
+    if kept:
+        raise _named(slate, rules, pool, asks, kept)
 
 
 def unmet_exposures(slate: CompiledSlate, rules: LineupRules, state: State, asks: Asks) -> Infeasible:
-    """Return the error naming an irreducible set of exposures that clash; where one alone fails, what it fails on."""
+    """Return the error naming a set of exposures that clash; where one alone fails, what it fails on.
+
+    The set is irreducible as far as `EXPLAIN_S` seconds could tell.
+    """
     from models.lineups.joint import UNMET, converge
 
-    relaxed = converge(state, asks)
-    priced = np.abs(relaxed.price) > UNMET
-    suspects = list(dict.fromkeys(label for label, hot in zip(asks.labels, priced, strict=True) if hot))
+    hot = np.abs(state.price) > UNMET
+    state.budget.restart(EXPLAIN_S)
+
+    def clash(off: frozenset[str]) -> bool:
+        if not state.budget.over:
+            converge(state, asks.without(off))
+        return not state.budget.over and state.clash
+
+    suspects = list(dict.fromkeys(label for label, priced in zip(asks.labels, hot, strict=True) if priced))
     others = frozenset(asks.labels) - frozenset(suspects)
-    off = others if converge(state, asks.without(others)).unmet > UNMET else frozenset[str]()
+    off = others if others and suspects and clash(others) else frozenset[str]()
     kept = [label for label in dict.fromkeys(asks.labels) if label not in off]
     for label in list(kept):
-        if len(kept) > 1 and converge(state, asks.without(off | {label})).unmet > UNMET:
+        if len(kept) > 1 and clash(off | {label}):
             off |= {label}
             kept.remove(label)
-    least = {label: int(count) for label, count in zip(asks.labels, asks.least, strict=True) if count > 0}
-    if len(kept) == 1 and kept[0] in least:
-        alone = _alone(slate, rules, state, asks, kept[0])
-        if alone is not None:
-            return alone
-    said = (*(_said(label, least.get(label), asks.n) for label in kept), f"{asks.n} lineups")
-    return Infeasible(f"exposures that cannot be met together: {'; '.join(said)}. Relax one of them", said)
+    return _named(slate, rules, state.columns.pool, asks, kept)
 
 
 def unmet_together(
@@ -51,14 +65,18 @@ def unmet_together(
 
     Only columns that are all legal lineups prove it; then an irreducible set of what clashes is named.
     """
+    from models.lineups.joint import UNFINISHED
+
     if not complete:
-        return SearchUnfinished(
-            "no set of lineups that keeps the minimum exposures was found in time; lower one of them or min_unique"
-        )
+        return SearchUnfinished(UNFINISHED)
+    state.budget.restart(EXPLAIN_S)
 
     def works(off: frozenset[str]) -> bool:
-        kept = 1 if UNIQUE in off else unique
-        found = select(state.columns, asks.without(off), target=-np.inf, min_unique=kept, time_limit_s=PROBE_S)
+        kept, limit = 1 if UNIQUE in off else unique, min(PROBE_S, state.budget.left)
+        try:
+            found = select(state.columns, asks.without(off), target=-np.inf, min_unique=kept, time_limit_s=limit)
+        except SearchUnfinished:
+            return True
         return found is not None
 
     off = frozenset[str]()
@@ -66,22 +84,34 @@ def unmet_together(
     for label in named:
         if not works(off | {label}):
             off |= {label}
+    kept = [f"{UNIQUE} {unique}" if label == UNIQUE else label for label in named if label not in off]
+    return _together(asks, kept)
+
+
+def _named(slate: CompiledSlate, rules: LineupRules, pool: Pool, asks: Asks, kept: list[str]) -> Infeasible:
+    """The error for a set of clashing asks."""
+    if len(kept) == 1 and kept[0] in {quota.label for quota in pool.quotas if quota.least > 0}:
+        alone = _alone(slate, rules, pool, asks, kept[0])
+        if alone is not None:
+            return alone
+    return _together(asks, kept)
+
+
+def _together(asks: Asks, kept: list[str]) -> Infeasible:
     least = {label: int(count) for label, count in zip(asks.labels, asks.least, strict=True) if count > 0}
-    said = [_said(label, least.get(label), asks.n) for label in named if label not in off]
-    said = [*(f"{UNIQUE} {unique}" if text == UNIQUE else text for text in said), f"{asks.n} lineups"]
-    return Infeasible(f"exposures that cannot be met together: {'; '.join(said)}. Relax one of them", tuple(said))
+    said = (*(_said(label, least.get(label), asks.n) for label in kept), f"{asks.n} lineups")
+    return Infeasible(f"exposures that cannot be met together: {'; '.join(said)}. Relax one of them", said)
 
 
 def _said(label: str, least: int | None, n: int) -> str:
     return f"min exposure {least} of {n} of {label}" if least else label
 
 
-def _alone(slate: CompiledSlate, rules: LineupRules, state: State, asks: Asks, label: str) -> Infeasible | None:
+def _alone(slate: CompiledSlate, rules: LineupRules, pool: Pool, asks: Asks, label: str) -> Infeasible | None:
     """Why not even one lineup holds the ask, None if one does."""
     from models.lineups.infeasible import explain
     from models.lineups.milp import feasible
 
-    pool = state.columns.pool
     quota = next(quota for quota in pool.quotas if quota.label == label)
     members = frozenset(pool.candidates[source].id for source in pool.source[quota.members])
     name = f"min exposure {quota.least} of {asks.n} of {label}"

@@ -24,6 +24,7 @@ from models.lineups.arrays import (
     ROW,
     SALARY,
     SEAT,
+    SIDE,
     SIZE,
     SLOT_LEAST,
     SLOT_PRICE,
@@ -130,11 +131,11 @@ def build_core(budget: float, request: Request, work: Work) -> tuple[bool, Core]
     premiums, forfeit = premium_table(request, work)
     cost, row = eligible(budget, request, work)
     count = len(row)
-    entry = np.zeros((7, count), np.int64)
+    entry = np.zeros((8, count), np.int64)
     salary = request.weight[0]
     for m in range(count):
         i = row[m]
-        for fact in (MASK, PERSON, TEAM, GAME):
+        for fact in (MASK, PERSON, TEAM, GAME, SIDE):
             entry[fact, m] = request.facts[fact, i]
         entry[ROW, m], entry[SALARY, m] = i, salary[i]
         for d in range(len(premiums)):

@@ -29,6 +29,7 @@ class Slate(NamedTuple):
     mask: Tensor
     person: Tensor
     team: Tensor
+    side: Tensor
     game: Tensor
     order: tuple[int, ...]
     eligible: tuple[Tensor, ...]
@@ -74,6 +75,7 @@ def slate_of(pool: Pool, allowed: Ints, device: str) -> Slate:
         mask=mask,
         person=tensor(pool.person),
         team=tensor(pool.team),
+        side=tensor(pool.counted_team),
         game=tensor(pool.game),
         order=tuple(order),
         eligible=tuple(eligible),
@@ -176,15 +178,24 @@ def admissible(slate: Slate, chosen: Tensor, new: Tensor) -> Tensor:
         mates = mates + (slate.team[old] == slate.team[new])
         rivals = rivals + (slate.game[old] == slate.game[new])
     legal = legal & (mates < slate.max_per_team) & (rivals < slate.max_per_game)
-    for codes, least, alike in ((slate.team, slate.min_teams, mates), (slate.game, slate.min_games, rivals)):
+    for codes, least in ((slate.side, slate.min_teams), (slate.game, slate.min_games)):
         if least > still_open + 1:
-            legal = legal & (distinct(codes[chosen]) + (alike == 0) + still_open >= least)
+            legal = legal & (distinct(codes[chosen]) + fresh(codes, chosen, new) + still_open >= least)
     return legal
 
 
+def fresh(codes: Tensor, chosen: Tensor, new: Tensor) -> Tensor:
+    """Whether row `new` (...) brings a code that counts (>= 0) and none of those `chosen` (..., k) has: (...) bool."""
+    code = codes[new]
+    found = code >= 0
+    for a in range(chosen.shape[-1]):
+        found = found & (codes[chosen[..., a]] != code)
+    return found
+
+
 def distinct(codes: Tensor) -> Tensor:
-    """How many different codes there are along the last axis."""
+    """How many different codes >= 0 there are along the last axis."""
     count = torch.zeros(codes.shape[:-1], dtype=torch.long, device=codes.device)
     for a in range(codes.shape[-1]):
-        count = count + (codes[..., :a] != codes[..., a : a + 1]).all(-1)
+        count = count + ((codes[..., :a] != codes[..., a : a + 1]).all(-1) & (codes[..., a] >= 0))
     return count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import NormalDist
@@ -55,15 +55,20 @@ class SlateProjections:
 
 
 def project_slate(
-    slate: Slate, model: LoadedModel | None, views: Views, directory: pl.DataFrame
+    slate: Slate,
+    model: LoadedModel | None,
+    views: Views,
+    directory: pl.DataFrame,
+    *,
+    active: Set[int] = frozenset(),
 ) -> SlateProjections:
-    """Project every player of `slate` as of its lock.
+    """Project every player of `slate` as of its lock; `active` are NBA person ids on tonight's active lists, who play.
 
     Players ruled out get 0. Players the champion does not know get their file average, and when it knows nobody
     (or there is no champion, no lock, or another sport) everybody does and `fallback` is true; `warnings` say why.
     """
     warnings: list[str] = []
-    answers = _champion_answers(slate, model, views, directory, warnings)
+    answers = _champion_answers(slate, model, views, directory, active, warnings)
     rows = []
     for player in slate.players:
         if player.injury_status.strip().upper() in OUT_STATUSES:
@@ -108,7 +113,12 @@ def mixture_quantiles(
 
 
 def _champion_answers(
-    slate: Slate, model: LoadedModel | None, views: Views, directory: pl.DataFrame, warnings: list[str]
+    slate: Slate,
+    model: LoadedModel | None,
+    views: Views,
+    directory: pl.DataFrame,
+    active: Set[int],
+    warnings: list[str],
 ) -> dict[int, tuple[dict[str, float], float]]:
     """Points and P(plays) by player id; empty with a warning when the champion cannot answer."""
     if model is None:
@@ -136,13 +146,15 @@ def _champion_answers(
     if not any(player.injury_status.strip() for player in slate.players):
         # Without injury marks the list is not a list of who plays: an absent star would look like a return.
         rows = rows.with_columns(pl.lit(None, dtype=pl.Float32).alias(name) for name in ANNOUNCED_FEATURES)
-    return _mixed(rows, slate.site, model)
+    return _mixed(rows, slate.site, model, active)
 
 
-def _mixed(rows: pl.DataFrame, site: str, model: LoadedModel) -> dict[int, tuple[dict[str, float], float]]:
+def _mixed(
+    rows: pl.DataFrame, site: str, model: LoadedModel, active: Set[int]
+) -> dict[int, tuple[dict[str, float], float]]:
     answer = model.outputs(rows)
     index = list(model.config["sites"]).index(site)
-    p_play = answer["p_play"]
+    p_play = np.where([player in active for player in rows["player_id"].to_list()], 1.0, answer["p_play"])
     mean = p_play * answer["mean"][:, index]
     mixed = mixture_quantiles(answer["quantiles"][:, index], model.config["levels"], p_play, list(ASKED.values()))
     return {

@@ -52,8 +52,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> ValidationReport:
     store.write_slate(GOOD)
     store.write_slate(replace(GOOD, slate_id="yahoo", site="yahoo", players=tuple(
         replace(player, salary_usd=20 + number) for number, player in enumerate(GOOD.players))))  # fmt: skip
-    store.write_slate(replace(GOOD, slate_id="showdown", mode="showdown", players=(
-        *GOOD.players, replace(FIRST, site_id="99", positions=("CPT",)))))  # fmt: skip
+    seats = tuple(replace(player, positions=("UTIL",), person=player.name) for player in GOOD.players)
+    captain = replace(FIRST, site_id="99", positions=("CPT",), person=FIRST.name)
+    store.write_slate(replace(GOOD, slate_id="showdown", mode="showdown", players=(*seats, captain)))
     for name, (player, _) in BROKEN.items():
         store.write_slate(replace(GOOD, slate_id=name, players=(player, *GOOD.players[1:])))
     started = replace(FIRST, team="CCC", opponent="")

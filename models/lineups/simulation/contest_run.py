@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int32]
 #: Scenarios whose best lineup is taken for the optimal-lineup shares; a share of 10 % is then known to 0.7 points.
 OPTIMAL_SCENARIOS = 2_000
+#: What the seed of the scenarios that propose candidates lies above the seed of those that judge them.
+DRAFTS = 1_000_003
+#: Points over which prizes are evened out while entries are chosen; the report pays to the place.
+BLUR_POINTS = 10.0
 
 
 @dataclass(slots=True)
@@ -112,7 +116,8 @@ class Opponents:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Table:
     """What everything is played on. `pool` holds the player's rules, `open_pool` the contest's alone; their rows are
-    the same. `scores` (S, N) are points per row."""
+    the same. `scores` (S, N) are points per row, `drafts` likewise of scenarios that only propose candidates: a lineup
+    made to win a scenario must not be judged by it."""
 
     slate: CompiledSlate
     contest: Contest
@@ -120,6 +125,7 @@ class _Table:
     pool: Pool
     open_pool: Pool
     scores: NDArray[np.float32]
+    drafts: NDArray[np.float32]
     grid: ScoreGrid
     payouts: Payouts
 
@@ -141,7 +147,9 @@ def simulate_contest(
         fitted = fitting(replace(rules, n=min(wanted.own, MAX_LINEUPS)), slate, contest, {c.id for c in players})
         open_pool = compile_pool(players, contest, LineupRules())
         basis = _basis(projections, run)
-        scenarios = sample_scenarios(outcomes_of(slate, projections.frame), n=wanted.scenarios, seed=wanted.seed)
+        outcomes = outcomes_of(slate, projections.frame)
+        scenarios = sample_scenarios(outcomes, n=wanted.scenarios, seed=wanted.seed)
+        drafts = row_scores(open_pool, sample_scenarios(outcomes, n=wanted.candidates, seed=wanted.seed + DRAFTS))
         beliefs = draw_beliefs(open_pool, wanted.scenarios, ERROR[basis], wanted.seed)
         scenarios = lean_scenarios(scenarios, open_pool, beliefs)
         scores = row_scores(open_pool, scenarios)
@@ -149,7 +157,7 @@ def simulate_contest(
     with run.stage("ownership"):
         optimal = _optimal_share(open_pool, scores, run)
         shares = project_ownership(players, contest, optimal_share=optimal, basis=basis)
-        table = _table(players, shares, contest, fitted, open_pool, scores, grid, payouts)
+        table = _table(players, shares, contest, fitted, open_pool, scores, drafts, grid, payouts)
     with run.stage("field"):
         targets = lean_ownership(shares, beliefs, players, contest)
         fields, notes = sample_fields(
@@ -197,7 +205,7 @@ def _payouts(run: _Run) -> Payouts:
 
 def _table(
     players: tuple[Candidate, ...], shares: NDArray[np.float64], contest: Contest, rules: LineupRules, open_pool: Pool,
-    scores: NDArray[np.float32], grid: ScoreGrid, payouts: Payouts,
+    scores: NDArray[np.float32], drafts: NDArray[np.float32], grid: ScoreGrid, payouts: Payouts,
 ) -> _Table:  # fmt: skip
     """The player's own pool, with projected ownership where he gave none, beside the open one."""
     owned = tuple(
@@ -205,7 +213,9 @@ def _table(
         for c, share in zip(players, shares, strict=True)
     )
     slate = compile_slate(owned, contest)
-    return _Table(slate, contest, rules, compile_pool(slate, contest, rules), open_pool, scores, grid, payouts)
+    return _Table(
+        slate, contest, rules, compile_pool(slate, contest, rules), open_pool, scores, drafts, grid, payouts
+    )
 
 
 def _basis(projections: SlateProjections, run: _Run) -> Basis:
@@ -233,7 +243,7 @@ def _choose(table: _Table, opponents: Opponents, baseline: Rows, run: _Run) -> R
     wanted, half = run.wanted, table.grid.scenarios // 2
     with run.stage("candidates"):
         proposals = propose(
-            table.pool, table.scores[:half], table.slate, table.contest, table.rules, wanted.candidates,
+            table.pool, table.drafts, table.slate, table.contest, table.rules, wanted.candidates,
             always=baseline, on_progress=run.within("candidates"), cancelled=run.cancelled,
         )  # fmt: skip
     with run.stage("contest"):
@@ -242,7 +252,7 @@ def _choose(table: _Table, opponents: Opponents, baseline: Rows, run: _Run) -> R
             prizes = Payouts(((1, 1, 1.0),), wanted.size, 0.0)
         alone = play_alone(
             table.grid.part(0, half), opponents.matches(0, half), proposals, prizes, keep_prizes=True,
-            on_progress=run.on_progress, cancelled=run.cancelled,
+            blur_points=BLUR_POINTS, on_progress=run.on_progress, cancelled=run.cancelled,
         )  # fmt: skip
         assert alone.prize_usd is not None  # noqa: S101
     with run.stage("choose"):

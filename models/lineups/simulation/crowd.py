@@ -103,7 +103,7 @@ def _book(pool: Pool) -> Book:
         every, np.cumsum([0, *sizes]).astype(np.int64), pool.salary[every].astype(np.int64),
         np.array([pool.salary[rows[0]] if len(rows) else 0 for rows in listed], dtype=np.int64),
         np.array([pool.salary[rows[-1]] if len(rows) else 0 for rows in listed], dtype=np.int64),
-        pool.person, pool.team, pool.game, pool.rows.weight, pool.rows.lower, pool.rows.upper,
+        pool.person, pool.team, pool.game, pool.counted_team, pool.rows.weight, pool.rows.lower, pool.rows.upper,
     )  # fmt: skip
 
 

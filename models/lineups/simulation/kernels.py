@@ -23,10 +23,14 @@ WIDTH = 32
 
 
 class Prizes(NamedTuple):
-    """`paid` (field + 2,) sums the prizes of the places before; `cuts` (T,) are places whose reaching is counted."""
+    """`paid` (field + 2,) sums the prizes of the places before; `cuts` (T,) are places whose reaching is counted.
+
+    With `blur` above 0 a score's prize is the mean over scores up to so many grid steps away, weighted by a triangle.
+    """
 
     paid: Floats
     cuts: Ints
+    blur: int
 
 
 class Tally(NamedTuple):
@@ -75,8 +79,26 @@ def play(
             for j in range(WIDTH):
                 ahead[j, scores[f, j] - low[j] + 1] += weight[f]
         table = price(ahead, low, joins, prizes, cut)
+        if prizes.blur > 0:
+            table = spread(spread(table, prizes.blur), prizes.blur)
         pay(own, table, low, start, width, tally)
         count_hits(own, cut, start, width, joins, tally)
+
+
+@compiled
+def spread(table: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """Running means over `steps` // 2 scores to either side, the outermost prizes going on; twice is a triangle."""
+    wide = steps // 2
+    span = table.shape[1]
+    smooth = np.zeros((WIDTH, span), np.float32)
+    for j in range(WIDTH):
+        total = 0.0
+        for v in range(-wide, wide + 1):
+            total += table[j, min(max(v, 0), span - 1)]
+        for v in range(span):
+            smooth[j, v] = total / (2 * wide + 1)
+            total += table[j, min(v + wide + 1, span - 1)] - table[j, max(v - wide, 0)]
+    return smooth
 
 
 @compiled

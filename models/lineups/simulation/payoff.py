@@ -95,12 +95,18 @@ def play_alone(
     payouts: Payouts,
     *,
     keep_prizes: bool = False,
+    blur_points: float = 0.0,
     on_progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Payoff:
-    """Each of `lineups` (C, size) enters beside the field, alone: its own other entries take no place from it."""
+    """Each of `lineups` (C, size) enters beside the field, alone: its own other entries take no place from it.
+
+    `blur_points` evens prizes out over scores that near (`kernels.Prizes`): no longer exact, but a steadier estimate
+    of what a lineup is worth, since a step of one place to the first multiplies a prize.
+    """
     matches = _matches(grid, against)
-    return _play(grid, matches, lineups, True, payouts, keep_prizes, on_progress, cancelled)
+    blur = round(blur_points / grid.step)
+    return _play(grid, matches, lineups, True, payouts, keep_prizes, on_progress, cancelled, blur)
 
 
 def play_together(
@@ -138,6 +144,7 @@ def _play(
     keep_prizes: bool,
     on_progress: Progress | None,
     cancelled: Callable[[], bool] | None,
+    blur: int = 0,
 ) -> Payoff:
     from models.lineups.simulation.kernels import Prizes, Tally, play
 
@@ -145,7 +152,7 @@ def _play(
     # Widest first, as the kernel wants them; equal ones are harmless.
     places = {"cash": min(payouts.paid_places, entries), "top1": max(1, entries // 100), "top10": 10, "win": 1}
     order = sorted(places, key=lambda name: -places[name])
-    prizes = Prizes(payouts.cumulative_usd(entries), np.array([places[n] for n in order], dtype=np.int64))
+    prizes = Prizes(payouts.cumulative_usd(entries), np.array([places[n] for n in order], dtype=np.int64), blur)
     scenarios, mine = grid.scenarios, np.ascontiguousarray(lineups, dtype=np.int32)
     prize = np.zeros((len(mine), scenarios if keep_prizes else 0), dtype=np.float32)
     total, reached = np.zeros(scenarios), np.zeros((scenarios, len(order)), dtype=np.bool_)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from features.contests import Contest
 
 Rows = NDArray[np.int32]
-#: How far a scenario moves the projections before its best lineup is taken, in turn: the whole way finds lineups that
-#: win when everything goes right, part of the way ones that also project well.
-REACH: Final = (1.0, 0.5, 0.25)
+#: How far a scenario moves the projections before its best lineup is taken, in turn. The whole way finds lineups that
+#: win only when everything goes right, part of the way ones that also project well.
+REACH: Final = (0.5, 0.25)
 
 
 def projection_only(slate: CompiledSlate, contest: Contest, rules: LineupRules, wanted: int) -> tuple[Lineup, ...]:
@@ -39,7 +39,7 @@ def propose(
 ) -> Rows:  # fmt: skip
     """Up to `wanted` distinct lineups (C, size) as pool rows, beginning with `always`.
 
-    `scores` (S, N) are the scenarios to choose on; each gives its best lineup at every `REACH` until there are enough.
+    `scores` (S, N) are scenarios that the choice does not see; each gives its best lineup at every `REACH` in turn.
     """
     found = [always, rows_of(pool, _best(slate, contest, rules))]
     mean = pool.projection.astype(np.float32)

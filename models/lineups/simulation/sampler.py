@@ -21,8 +21,8 @@ class Book(NamedTuple):
     """The pool as the sampler reads it, N rows and K slots.
 
     `listed[start[k]..start[k + 1]]` are the rows that fit slot k, cheapest first, `cost` their salaries. `cheapest`
-    and `dearest` (K,) bound what a slot costs. `weight` (R, N), `lower` and `upper` (R,) are the contest's own linear
-    rules.
+    and `dearest` (K,) bound what a slot costs. `side` is the team that `Bounds.teams` counts, -1: none. `weight`
+    (R, N), `lower` and `upper` (R,) are the contest's own linear rules.
     """
 
     listed: Ints
@@ -33,6 +33,7 @@ class Book(NamedTuple):
     person: Ints
     team: Ints
     game: Ints
+    side: Ints
     weight: Ints
     lower: Ints
     upper: Ints
@@ -190,7 +191,7 @@ def above(cumulative: Floats, first: int, last: int, value: float) -> int:
 @compiled
 def lawful(book: Book, bounds: Bounds, chosen: Ints) -> bool:
     """Whether the spread over teams and games and every linear rule hold."""
-    teams, _ = spread(book.team, chosen)
+    teams, _ = spread(book.side, chosen)
     games, most = spread(book.game, chosen)
     if teams < bounds.teams or games < bounds.games or most > bounds.per_game:
         return False
@@ -205,7 +206,7 @@ def lawful(book: Book, bounds: Bounds, chosen: Ints) -> bool:
 
 @compiled
 def spread(code: Ints, chosen: Ints) -> tuple[int, int]:
-    """How many different codes the chosen have, and how many share the commonest."""
+    """How many different codes >= 0 the chosen have, and how many share the commonest."""
     different, most = 0, 0
     for k in range(len(chosen)):
         before, here = 0, 0
@@ -213,7 +214,7 @@ def spread(code: Ints, chosen: Ints) -> tuple[int, int]:
             if code[chosen[other]] == code[chosen[k]]:
                 here += 1
                 before += other < k
-        different += before == 0
+        different += before == 0 and code[chosen[k]] >= 0
         most = max(most, here)
     return different, most
 

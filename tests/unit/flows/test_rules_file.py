@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -181,3 +183,18 @@ def test_stacks_read_as_written(slate: Slate) -> None:
     assert parse_stack("5", slate) == {"size": 5}
     assert parse_stack("4:lal+2", slate) == {"size": 4, "teams": ["LAL"], "bring_back": 2}
     assert parse_stack("3+1", slate) == {"size": 3, "bring_back": 1}
+
+
+def test_the_documented_example_is_what_the_optimizer_reads() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "lineups.md").read_text(encoding="utf-8")
+    example = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert example is not None
+    names = ("LeBron James", "Nikola Jokic", "Jamal Murray", "Michael Porter Jr.", "Jusuf Nurkic")
+    players = tuple(row(n, name, "DEN") for n, name in enumerate(names))
+    slate = Slate("s", "draftkings", "nba", "classic", None, (SlateGame("LAL", "DEN", None),), players)
+    rules = PlayerRules(file=tomllib.loads(example[1])).resolve(slate)
+    assert rules.excluded == {"100"}
+    assert rules.player_min_exposure == {"102": 0.2}
+    assert rules.groups[0].players == {"101", "104"}
+    assert rules.stacks[0].bring_back == 1
+    assert rules.ownership is not None and rules.ownership.max_total == 1.8

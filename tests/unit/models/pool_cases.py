@@ -118,6 +118,7 @@ def _pool(
         rows=_rows(rng, teams, size, rng.choice((0, 0, 1, 2, 4))),
         choices=tuple(_choice(rng, teams, size) for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))),
         conflict=conflict,
+        side=None if rng.random() < 0.7 else np.array([-1 if rng.random() < 0.4 else t for t in team]),
     )  # fmt: skip
 
 
@@ -177,7 +178,7 @@ def assert_valid(pool: Pool, seats: Sequence[int], upper: Ints | None = None) ->
     assert pool.floor <= sum(int(pool.salary[i]) for i in seats) <= pool.cap
     assert max(Counter(int(pool.team[i]) for i in seats).values()) <= pool.max_per_team
     assert max(Counter(int(pool.game[i]) for i in seats).values()) <= pool.max_per_game
-    assert len({int(pool.team[i]) for i in seats}) >= pool.min_teams
+    assert len({int(pool.counted_team[i]) for i in seats} - {-1}) >= pool.min_teams
     assert len({int(pool.game[i]) for i in seats}) >= pool.min_games
     assert set(np.flatnonzero(pool.locked).tolist()) <= set(seats)
     assert not pool.excluded[list(seats)].any()

@@ -14,10 +14,16 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from benchmarks.slates import synthetic
 from features.contests import Contest, load_contest
-from models.errors import Cancelled, Infeasible
+from models.errors import Cancelled, Infeasible, SearchUnfinished
+from models.lineups.average import clashing
+from models.lineups.budget import Budget
+from models.lineups.columns import asks_of
+from models.lineups.compile import compile_pool, compile_slate
+from models.lineups.joint import choose
 from models.lineups.legality import check_rules
-from models.lineups.optimize import optimize
+from models.lineups.optimize import lineups_of, optimize
 from models.lineups.problem import Candidate, Lineup, RosteredPlayer
 from models.lineups.rules import (
     Group,
@@ -194,6 +200,89 @@ def test_minima_that_clash_are_named(dk: Contest) -> None:
     assert 3 <= len(named) <= 4
     assert all("7 of 10" in rule for rule in named)
     assert not any("Player 0 (0)" in rule for rule in named)
+
+
+def test_minima_of_the_best_are_refused_or_kept_at_every_share(dk: Contest) -> None:
+    """Nine stars that no lineup can pay for."""
+    pool = synthetic(dk, 7)
+    best = sorted(pool, key=lambda c: -c.projection)[:9]
+    for share, stars in ((1.0, 9), (1.0, 8), (0.8, 9), (0.6, 9), (0.4, 9)):
+        wanted = {c.id: share for c in best[:stars]}
+        with pytest.raises(Infeasible, match="min exposure") as caught:
+            optimize(pool, dk, LineupRules(n=10, player_min_exposure=wanted))
+        named = {c.id for c in best for rule in caught.value.rules if f"({c.id})" in rule}
+        assert len(caught.value.rules) == len(named) + 1
+        for id_ in named:  # irreducible: without any one of them one average lineup is left
+            rules = LineupRules(n=10, player_min_exposure=dict.fromkeys(named - {id_}, share))
+            compiled = compile_pool(pool, dk, rules)
+            assert clashing(compiled, asks_of(compiled, 10, "max exposure", {})) == []
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.4])
+def test_tight_minima_of_one_position_are_met(dk: Contest, share: float) -> None:
+    pool = synthetic(dk, 7)
+    centers = sorted((c for c in pool if c.positions == ("C",)), key=lambda c: -c.projection)[:5]
+    rules = LineupRules(n=10, player_min_exposure={c.id: share for c in centers})
+    result = optimize(pool, dk, rules)
+    assert check_rules(result.lineups, pool, dk, rules) == ()
+    assert result.gap is not None and result.gap <= 1e-3
+    with pytest.raises(Infeasible, match="5 of 10"):
+        optimize(pool, dk, replace(rules, player_min_exposure={c.id: 0.5 for c in centers}))
+
+
+def test_minima_against_maxima_are_refused(dk: Contest) -> None:
+    pool = slate()
+    points = sorted(pool, key=lambda c: -c.projection)
+    team = points[0].team
+    rules = LineupRules(
+        n=20, player_min_exposure={points[0].id: 0.6}, team_exposures=(TeamExposure(team, 1, 0.0, 0.3),)
+    )
+    with pytest.raises(Infeasible) as caught:
+        optimize(pool, dk, rules)
+    assert caught.value.rules == (
+        f"min exposure 12 of 20 of {points[0].name} ({points[0].id})",
+        team,
+        "20 lineups",
+    )
+
+
+def test_asks_that_few_lineups_may_miss_have_to_fit_into_one(dk: Contest) -> None:
+    """Half a lineup of each of two that exclude one another averages out, more than half of both does not."""
+    pool = slate()
+    pair = frozenset({"3", "4"})
+    group = Group("one of them", pair, 0, 1)
+    fine = LineupRules(n=10, groups=(group,), player_min_exposure={"3": 0.5, "4": 0.5})
+    assert check_rules(optimize(pool, dk, fine).lineups, pool, dk, fine) == ()
+    with pytest.raises(Infeasible) as caught:
+        optimize(pool, dk, replace(fine, player_min_exposure={"3": 0.5, "4": 0.6}))
+    assert len(caught.value.rules) == 3
+
+
+def test_past_its_budget_a_selection_is_returned_with_its_gap_or_said_to_be_missing(dk: Contest) -> None:
+    pool = slate(players=120)
+    rules = LineupRules(
+        n=20,
+        player_min_exposure={"7": 0.4},
+        stacks=(TeamStack(3, teams=frozenset({"MIA"}), min_exposure=0.5),),
+    )
+    outcomes = set()
+    for ticks in (2, 6, 12, 20, 40, 80, 400):
+        clock = itertools.count()
+        budget = Budget(float(ticks), lambda: float(next(clock)))  # noqa: B023 - called within this round
+        compiled = compile_slate(pool, dk)
+        try:
+            found = choose(compiled, compile_pool(compiled, dk, rules), rules, budget=budget)
+        except SearchUnfinished:
+            outcomes.add("missing")
+            continue
+        lineups = lineups_of(found.portfolio.pool, found.portfolio.chosen)
+        assert check_rules(lineups, pool, dk, rules) == ()
+        total = sum(lineup.projection for lineup in lineups)
+        assert total <= found.bound + 1e-6
+        assert found.gap == pytest.approx(max(0.0, found.bound - total) / found.bound, abs=1e-9)
+        outcomes.add("warned" if found.warnings else "solved")
+        assert bool(found.warnings) <= (found.gap > 0)
+    assert {"missing", "solved"} <= outcomes
 
 
 def test_a_minimum_no_lineup_can_hold_says_what_stands_against_it(dk: Contest) -> None:

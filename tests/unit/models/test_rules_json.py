@@ -41,11 +41,35 @@ def test_what_is_left_out_keeps_its_default() -> None:
         ({"objective": {"measure": "median"}}, r"rules\.objective\.measure is 'median'.*'mean'"),
         ({"fixed": {"first": "77"}}, r"rules\.fixed\.first"),
         ({"player_max_exposure": {"77": "half"}}, r"rules\.player_max_exposure\.77 is 'half'"),
+        ({"player_min_exposure": {"77": True}}, r"rules\.player_min_exposure\.77 is true"),
+        ({"max_exposure": True}, r"rules\.max_exposure is true"),
+        ({"n": True}, r"rules\.n is true"),
+        (
+            {"groups": [{"name": "a", "players": ["7"], "at_least": False}]},
+            r"rules\.groups\[0\]\.at_least is false",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(document: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         parse_rules(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"n": "9" * 5000},
+        {"locked": "x" * 5000},
+        {"x" * 5000: 1},
+        {"player_min_exposure": {"x" * 5000: "half"}},
+        {"groups": [{"name": ["a" * 5000], "players": ["7"]}]},
+    ],
+)
+def test_a_message_quotes_no_more_than_a_line_of_what_was_sent(document: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_rules(document)
+    assert "..." in str(caught.value)
+    assert len(str(caught.value)) < 700
 
 
 def test_a_list_is_no_document() -> None:
