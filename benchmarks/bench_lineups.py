@@ -1,14 +1,15 @@
 """Exact lineups against every other optimizer: same slates, same projections, same rules, one run, equal optima.
 
     python benchmarks/bench_lineups.py [--data DIR] [--out FILE] [--slates real|synthetic|all] [--only TEXT]
-        [--peers PYTHON | --no-peers] [--budget 150] [--sizes 1,20,150]
+        [--peers PYTHON | --no-peers] [--budget 150] [--sizes 1,20,150] [--long TEXT]
 
 Asked for: 1 lineup, and 20 and 150 distinct ones with nobody in more than half of them. Ours: CPU time of the one
 solving thread, median and p99 over many repeats. "ours" is the whole request from player rows to lineups, every time
 with projections not seen before; "ours_again" the same with a slate that was compiled before; "search" the exact
 search alone on compiled arrays. The others run in their own virtual environment (`make bench-peers`): CPU time of the
 whole process and its children, from their own player objects to the last lineup. A tool that does not end within
---budget wall seconds is reported as not run; nothing is extrapolated.
+--budget wall seconds is reported as not run; nothing is extrapolated. --long names the slates for which the others build
+150 as well, which takes them minutes each.
 
 Exits with 1 if an exact tool found another optimum than ours. With every tool and --budget 150 it takes about an hour.
 """
@@ -41,13 +42,17 @@ PEERS = ROOT / ".venv-bench" / "bin" / "python"
 MAX_EXPOSURE = 0.5
 #: Repeats of ours and of a peer, by lineups asked for.
 REPEATS = {1: (200, 5), 20: (50, 1), 150: (20, 1)}
+#: From so many lineups on the others take minutes.
+LONG = 100
 SCENARIOS = 300
 #: Log-normal spread of a scenario's projections.
 NOISE = 0.25
 
 
-def measure(slate: BenchSlate, sizes: list[int], peers: Path | None, budget_s: float) -> dict[str, Any]:
-    """All figures of one slate."""
+def measure(
+    slate: BenchSlate, sizes: list[int], peers: Path | None, budget_s: float, longest: int
+) -> dict[str, Any]:
+    """All figures of one slate; the others build up to `longest` lineups."""
     row: dict[str, Any] = {
         "players": len(slate.candidates),
         "contest": slate.contest.name,
@@ -57,7 +62,7 @@ def measure(slate: BenchSlate, sizes: list[int], peers: Path | None, budget_s: f
     }
     for n in sizes:
         exposure = 1.0 if n == 1 else MAX_EXPOSURE
-        row["requests"][str(n)] = measure_request(slate, n, exposure, peers, budget_s)
+        row["requests"][str(n)] = measure_request(slate, n, exposure, peers if n <= longest else None, budget_s)
     return row
 
 
@@ -178,6 +183,7 @@ def options() -> argparse.Namespace:
     made.add_argument("--no-peers", action="store_const", const=None, dest="peers")
     made.add_argument("--budget", type=float, default=150.0, help="wall seconds per tool and request")
     made.add_argument("--sizes", default="1,20,150")
+    made.add_argument("--long", default="", help="slates whose name holds this text: the others build 150 as well")
     return made.parse_args()
 
 
@@ -197,7 +203,9 @@ def main() -> None:
     report |= {"warm_cpu_s": round(time.process_time() - started, 2), "budget_s": args.budget, "slates": {}}
     for slate in chosen(args):
         print(f"{slate.name}: {len(slate.candidates)} players", flush=True)
-        row = measure(slate, [int(n) for n in args.sizes.split(",")], args.peers, args.budget)
+        sizes = [int(n) for n in args.sizes.split(",")]
+        longest = max(sizes) if args.long.lower() in slate.name.lower() else LONG - 1
+        row = measure(slate, sizes, args.peers, args.budget, longest)
         report["slates"][slate.name] = row
         for n, request in row["requests"].items():
             ours = request["ours"]

@@ -221,7 +221,9 @@ def _footer(projected: ProjectedSlate, warnings: list[str]) -> None:
     known = projected.projections.data_timestamp
     version = f" version {model['version']}" if model["version"] else ""
     until = f" · data known up to {known:%Y-%m-%d %H:%M} UTC" if known else ""
-    console.print(f"model: {model['name']}{version}{until} · source={projected.workspace.league}", highlight=False)
+    # A league is whose games a champion learned; with no champion's number it says nothing.
+    origin = "file" if projected.projections.fallback else projected.workspace.league
+    console.print(f"model: {model['name']}{version}{until} · source={origin}", highlight=False)
     if projected.match is not None and projected.match.unmatched:
         names = ", ".join(player.name for player in projected.match.unmatched)
         console.print(

@@ -31,7 +31,7 @@ class Answer(BaseModel):
 
     model: ModelRef
     data_timestamp: datetime | None
-    source: str = Field(description="league: nba, or simulated (made up, not real games)")
+    source: str = Field(description="league: nba, simulated (made up, not real games), or file (another sport)")
     tier: str = "regional"
     fallback: bool
     warnings: list[str]
@@ -67,7 +67,9 @@ def source_fields(projected: Projected) -> dict[str, Any]:
     return {
         "model": ModelRef(name=given.model_name, version=given.model_version),
         "data_timestamp": given.data_timestamp,
-        "source": projected.stored.league,
+        "source": projected.stored.league
+        if projected.stored.slate.sport == "nba"
+        else projected.stored.slate.source,
         "fallback": given.fallback,
         "warnings": [*given.warnings, *known],
         "latency_ms": round(projected.latency_ms, 3),

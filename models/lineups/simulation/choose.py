@@ -100,27 +100,29 @@ class _Worth:
         self._objective = objective
         self._start, self._scenario, self._amount = winnings(prize_usd)
         self._wealth = np.full(prize_usd.shape[1], max(stake_usd, 1e-6) * BANKROLL_STAKES)
-        self._covered = np.zeros(prize_usd.shape[1], dtype=np.bool_)
+        self._missed = np.ones(prize_usd.shape[1])
         self.mean = prize_usd.mean(axis=1, dtype=np.float64)
         if objective == "log_utility":
             self.first = log_gains(self._start, self._scenario, self._amount, self._wealth)
         else:
-            self.first = self.mean if objective == "roi" else np.diff(self._start).astype(np.float64)
+            self.first = self.mean if objective == "roi" else self.mean * prize_usd.shape[1]
 
     def __call__(self, c: int) -> float:
         """What the candidate adds now."""
-        from models.lineups.simulation.gains import log_gain, uncovered
+        from models.lineups.simulation.gains import coverage, log_gain
 
         at = slice(self._start[c], self._start[c + 1])
         if self._objective == "log_utility":
             return float(log_gain(self._scenario[at], self._amount[at], self._wealth))
-        return float(self.mean[c] if self._objective == "roi" else uncovered(self._scenario[at], self._covered))
+        if self._objective == "roi":
+            return float(self.mean[c])
+        return float(coverage(self._scenario[at], self._amount[at], self._missed))
 
     def take(self, c: int) -> None:
         """Count the candidate's prizes."""
         at = slice(self._start[c], self._start[c + 1])
         self._wealth[self._scenario[at]] += self._amount[at]
-        self._covered[self._scenario[at]] = True
+        self._missed[self._scenario[at]] *= np.maximum(1 - self._amount[at], 0)
 
 
 def choose(
@@ -136,8 +138,8 @@ def choose(
 ) -> Chosen:
     """Choose up to `wanted` of the candidates `rows` (C, size) with prizes (C, S).
 
-    log_utility: greatest mean log of bankroll plus all prizes. roi: greatest mean prize. win: most scenarios in
-    which any of them wins (give prizes of a contest that pays the winner only). `stake_usd` is what all entries cost.
+    log_utility: greatest mean log of bankroll plus all prizes. roi: greatest mean prize. win: greatest chance that
+    any of them wins (give prizes of a contest that pays 1 to the winner only). `stake_usd` is what all entries cost.
     """
     worth, exposure = _Worth(prize_usd, stake_usd, objective), _Exposure(pool, rows, wanted, min_unique)
     # Equal gains (no scenario left to cover) fall back on the mean prize, then on the order given.

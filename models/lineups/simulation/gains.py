@@ -50,9 +50,10 @@ def log_gains(start: Ints, scenario: NDArray[np.int32], amount: Prizes, wealth: 
 
 
 @compiled
-def uncovered(scenario: NDArray[np.int32], covered: NDArray[np.bool_]) -> float:
-    """How many of the scenarios nobody chosen covers yet."""
-    count = 0.0
-    for s in scenario:
-        count += not covered[s]
-    return count
+def coverage(scenario: NDArray[np.int32], chance: Prizes, missed: Floats) -> float:
+    """What the candidate adds to the chance that somebody chosen wins, summed over scenarios; `missed` (S,) is the
+    chance that none of those chosen so far does."""
+    gain = 0.0
+    for at in range(len(scenario)):
+        gain += chance[at] * missed[scenario[at]]
+    return gain
