@@ -123,6 +123,8 @@ def exposures_of(pool: Pool, rules: LineupRules, portfolio: Portfolio) -> tuple[
         )
         for quota in pool.quotas
     ]
+    if not rules.player_max_exposure:
+        return tuple(counts)
     held = np.bincount(pool.source[rows].ravel(), minlength=len(pool.candidates))
     limit = dict(zip(pool.source.tolist(), pool.limit.tolist(), strict=True))
     for at, c in enumerate(pool.candidates):

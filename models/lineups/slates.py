@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,13 +30,12 @@ BATTING_PLACES = 9
 KEPT = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CompiledSlate:
     """Arrays over the N rows of P candidates; (P,) where said so.
 
-    `salary` is in units of `unit_usd`. `opponent` is a team code, -1 where there is none. `batting` is 0 where the
-    order is unknown. `mean`, `floor`, `ceiling`, `ownership` are (P,) and unmultiplied, NaN where not given. `plays`
-    marks the rows of each position.
+    `salary` is in units of `unit_usd`. `batting` is 0 where the order is unknown. `mean`, `floor`, `ceiling`,
+    `ownership` are (P,) and unmultiplied, NaN where not given.
     """
 
     candidates: tuple[Candidate, ...]
@@ -48,7 +48,6 @@ class CompiledSlate:
     unit_usd: int
     person: Ints
     team: Ints
-    opponent: Ints
     game: Ints
     batting: Ints
     mean: Floats
@@ -57,7 +56,16 @@ class CompiledSlate:
     ownership: Floats
     teams: dict[str, int]
     games: dict[str, int]
-    plays: dict[str, Flags]
+
+    @cached_property
+    def opponent(self) -> Ints:
+        """Team code each row plays against, -1 where there is none; few rules ask."""
+        return _opponents(self.candidates, self.teams)[self.source]
+
+    @cached_property
+    def plays(self) -> dict[str, Flags]:
+        """Rows of each position; few rules ask."""
+        return _plays(self.candidates, self.source)
 
     def holding(self, ids: Iterable[str]) -> Flags:
         """Rows of the candidates with these ids (N,)."""
@@ -180,7 +188,6 @@ def _compile(candidates: tuple[Candidate, ...], contest: Contest) -> CompiledSla
         unit_usd=unit,
         person=np.array([persons[c.person or c.id] for c in candidates], dtype=np.int64)[source],
         team=team[source],
-        opponent=_opponents(candidates, teams)[source],
         game=game[source],
         batting=_batting(candidates)[source],
         mean=mean,
@@ -189,7 +196,6 @@ def _compile(candidates: tuple[Candidate, ...], contest: Contest) -> CompiledSla
         ownership=_optional(candidates, "ownership", 0, 1),
         teams=teams,
         games=games,
-        plays=_plays(candidates, source),
     )
 
 
@@ -236,17 +242,22 @@ def _opponents(candidates: Sequence[Candidate], teams: dict[str, int]) -> Ints:
 
 
 def _batting(candidates: Sequence[Candidate]) -> Ints:
+    orders = [c.batting_order for c in candidates]
+    if orders.count(None) == len(orders):
+        return np.zeros(len(orders), dtype=np.int64)
     for c in candidates:
         if c.batting_order is not None and c.batting_order not in range(1, BATTING_PLACES + 1):
             raise InvalidInput(
                 f"batting_order of {c.name} ({c.id}) is {c.batting_order}; it must be 1 to {BATTING_PLACES}, or None"
             )
-    return np.array([c.batting_order or 0 for c in candidates], dtype=np.int64)
+    return np.array([order or 0 for order in orders], dtype=np.int64)
 
 
 def _optional(candidates: Sequence[Candidate], field: str, least: float, most: float) -> Floats:
     """The values as floats, NaN where not given; raise `InvalidInput` where given and out of range."""
     given = [getattr(c, field) for c in candidates]
+    if given.count(None) == len(given):
+        return np.full(len(given), np.nan)
     values = _numbers([np.nan if value is None else value for value in given])
     wrong = ~((values >= least) & (values <= most))
     for row in np.flatnonzero(wrong).tolist():

@@ -191,6 +191,15 @@ def _named_players(rules: LineupRules) -> Iterator[tuple[str, Collection[str]]]:
 def _named_others(
     slate: CompiledSlate, rules: LineupRules
 ) -> Iterator[tuple[str, Collection[str], Collection[str], str]]:
+    for exposure in rules.team_exposures:
+        yield "team_exposures", (exposure.team,), slate.teams, "team"
+        if not 1 <= exposure.players <= slate.contest.lineup_size:
+            raise InvalidInput(
+                f"team_exposures of {exposure.team}: players is {exposure.players}; it must be 1 to "
+                f"{slate.contest.lineup_size}"
+            )
+    if not (rules.stacks or rules.game_stacks or rules.opposing or rules.same_team):
+        return
     positions = slate.plays.keys() | slate.contest.positions
     for stack in rules.stacks:
         yield "stack teams", stack.teams or (), slate.teams, "team"
@@ -205,13 +214,6 @@ def _named_others(
     for same in rules.same_team:
         yield "same_team teams", same.teams or (), slate.teams, "team"
         yield "same_team positions", same.positions, positions, "position"
-    for exposure in rules.team_exposures:
-        yield "team_exposures", (exposure.team,), slate.teams, "team"
-        if not 1 <= exposure.players <= slate.contest.lineup_size:
-            raise InvalidInput(
-                f"team_exposures of {exposure.team}: players is {exposure.players}; it must be 1 to "
-                f"{slate.contest.lineup_size}"
-            )
 
 
 def _check_fixed(rules: LineupRules, size: int) -> None:
