@@ -8,8 +8,8 @@ solving thread, median and p99 over many repeats. "ours" is the whole request fr
 with projections not seen before; "ours_again" the same with a slate that was compiled before; "search" the exact
 search alone on compiled arrays. The others run in their own virtual environment (`make bench-peers`): CPU time of the
 whole process and its children, from their own player objects to the last lineup. A tool that does not end within
---budget wall seconds is reported as not run; nothing is extrapolated. --long names the slates for which the others build
-150 as well, which takes them minutes each.
+--budget wall seconds is reported as not run; nothing is extrapolated. --long names the slates for which the others
+build 150 as well, which takes them minutes each.
 
 Exits with 1 if an exact tool found another optimum than ours. With every tool and --budget 150 it takes about an hour.
 """
