@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
-
 from features.slate import Slate
-from features.sources.projections_file import OwnNumbers, read_own_numbers
-from models.projection.own_numbers import use_own_numbers
+from features.sources.projections_file import read_own_numbers
+from models.projection.own_numbers import use_own_numbers, with_spread
 from models.projection.slate import OUT_STATUSES, SlateProjections
 
 
@@ -28,25 +24,3 @@ def with_own_numbers(projections: SlateProjections, slate: Slate, own: str) -> S
     numbers = read_own_numbers(Path(own), slate)
     moved = use_own_numbers(projections, {id_: each.points for id_, each in numbers.items()}, source=own)
     return with_spread(moved, numbers)
-
-
-def with_spread(projections: SlateProjections, numbers: Mapping[str, OwnNumbers]) -> SlateProjections:
-    """Put the given floors (`q10`), ceilings (`q90`) and `ownership` in; the others' interval stays around the mean."""
-    given = pl.DataFrame(
-        {
-            "site_id": list(numbers),
-            "floor": [each.floor for each in numbers.values()],
-            "ceiling": [each.ceiling for each in numbers.values()],
-            "ownership": [each.ownership for each in numbers.values()],
-        },
-        schema={"site_id": pl.String, "floor": pl.Float64, "ceiling": pl.Float64, "ownership": pl.Float64},
-    )
-    frame = projections.frame.drop("ownership", strict=False)
-    frame = frame.join(given, on="site_id", how="left", maintain_order="left").with_columns(
-        q10=pl.coalesce("floor", pl.min_horizontal("q10", "mean")),
-        q90=pl.coalesce("ceiling", pl.max_horizontal("q90", "mean")),
-    )
-    frame = frame.with_columns(q50=pl.col("q50").clip(pl.col("q10"), pl.col("q90"))).drop("floor", "ceiling")
-    if frame["ownership"].null_count() == frame.height:
-        frame = frame.drop("ownership")
-    return replace(projections, frame=frame)

@@ -7,6 +7,7 @@ lineups may miss have to meet in one lineup (pigeonhole), which an integer probe
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +31,7 @@ def clashing(pool: Pool, asks: Asks) -> list[str]:
     return _Together(pool, asks.without(others)).clash() or kept
 
 
-class _Filter:
+class _Filter(ABC):
     """A deletion filter over the rows that asks have in a model of one lineup."""
 
     def __init__(self, model: RosterModel, pool: Pool, asks: Asks) -> None:
@@ -42,9 +43,9 @@ class _Filter:
         row = self._model.count(np.flatnonzero(self._asks.members[ask]), least, most)
         self._rows.setdefault(self._asks.labels[ask], []).append(row)
 
+    @abstractmethod
     def possible(self) -> bool:
         """Whether a lineup keeps the bounds still on; True where that is not known."""
-        raise NotImplementedError
 
     def clash(self) -> list[str]:
         """Labels that together leave no lineup, each of them needed for that; empty where one is left."""

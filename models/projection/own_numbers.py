@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from features.sources.projections_file import OwnNumbers
 from models.projection.slate import SlateProjections
 
 
@@ -36,3 +37,26 @@ def use_own_numbers(
     return replace(
         projections, frame=moved, model_name=source, model_version="", fallback=False, warnings=warnings
     )
+
+
+def with_spread(projections: SlateProjections, numbers: Mapping[str, OwnNumbers]) -> SlateProjections:
+    """Put the given floors (`q10`), ceilings (`q90`) and `ownership` in; the others' interval stays around the mean."""
+    given = pl.DataFrame(
+        {
+            "site_id": list(numbers),
+            "floor": [each.floor for each in numbers.values()],
+            "ceiling": [each.ceiling for each in numbers.values()],
+            "ownership": [each.ownership for each in numbers.values()],
+        },
+        schema={"site_id": pl.String, "floor": pl.Float64, "ceiling": pl.Float64, "ownership": pl.Float64},
+    )
+    frame = projections.frame.drop("ownership", strict=False)
+    frame = frame.join(given, on="site_id", how="left", maintain_order="left").with_columns(
+        q10=pl.coalesce("floor", pl.min_horizontal("q10", "mean")),
+        q90=pl.coalesce("ceiling", pl.max_horizontal("q90", "mean")),
+    )
+    inside = pl.col("q50").clip(pl.col("q10"), pl.max_horizontal("q10", "q90"))
+    frame = frame.with_columns(q50=inside).drop("floor", "ceiling")
+    if frame["ownership"].null_count() == frame.height:
+        frame = frame.drop("ownership")
+    return replace(projections, frame=frame)

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Annotated, Any, Final, Self
 
-import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
 
 from features.errors import InvalidInput
+from features.sources.projections_file import OwnNumbers
 from models.lineups.rules import LineupRules
-from models.projection.own_numbers import use_own_numbers
-from models.projection.slate import SlateProjections
+from models.projection.own_numbers import use_own_numbers, with_spread
 from serving.predictor import Projected
 from serving.routes.answers import SLATE_ID
 
@@ -108,31 +107,14 @@ def with_own(projected: Projected, own: Mapping[str, OwnProjection] | None) -> P
     unknown = sorted(own.keys() - {player.site_id for player in slate.players})
     if unknown:
         raise InvalidInput(f"projections {unknown[0]!r} is not on slate {slate.slate_id}; use its players' ids")
+    numbers = {
+        site_id: OwnNumbers(given.mean, given.floor, given.ceiling, given.ownership)
+        for site_id, given in own.items()
+    }
     moved = use_own_numbers(
-        projected.projections, {site_id: given.mean for site_id, given in own.items()}, source=OWN
+        projected.projections, {site_id: each.points for site_id, each in numbers.items()}, source=OWN
     )
-    return replace(projected, projections=_spread(moved, own))
-
-
-def _spread(projections: SlateProjections, own: Mapping[str, OwnProjection]) -> SlateProjections:
-    """The same with the floors, ceilings and ownership that were given; the median stays between them."""
-    given = pl.DataFrame(
-        {
-            "site_id": list(own),
-            "floor": [each.floor for each in own.values()],
-            "ceiling": [each.ceiling for each in own.values()],
-            "ownership": [each.ownership for each in own.values()],
-        },
-        schema={"site_id": pl.String, "floor": pl.Float64, "ceiling": pl.Float64, "ownership": pl.Float64},
-    )
-    frame = projections.frame.drop("ownership", strict=False)
-    frame = frame.join(given, on="site_id", how="left", maintain_order="left")
-    frame = frame.with_columns(
-        q10=pl.coalesce("floor", pl.min_horizontal("q10", "mean")),
-        q90=pl.coalesce("ceiling", pl.max_horizontal("q90", "mean")),
-    )
-    frame = frame.with_columns(q50=pl.col("q50").clip(pl.col("q10"), pl.max_horizontal("q10", "q90")))
-    return replace(projections, frame=frame.drop("floor", "ceiling"))
+    return replace(projected, projections=with_spread(moved, numbers))
 
 
 def _check_bounds(path: str, value: object) -> None:
