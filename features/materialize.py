@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from features.play.plays import stored_plays
+from features.play.views import PLAY_VIEW_VERSIONS, play_views
 from features.tables import Tables
 from features.views import VIEW_VERSIONS, compute_views
 from features.views.entities import player_directory
@@ -39,11 +41,15 @@ def materialize(
     as_of: datetime,
     excluded_seasons: Sequence[int] = (),
 ) -> Materialized:
-    """Compute every view from what was known by `as_of`, without the quarantined seasons, and store it."""
+    """Compute every view from what was known by `as_of`, without the quarantined seasons, and store it.
+
+    The views made from play-by-play are among them where it was collected.
+    """
     known = store.tables(known_by=as_of)
     kept = ~pl.col("season").is_in(list(excluded_seasons))
     tables = Tables(known.games.filter(kept), known.box.filter(kept))
-    views = compute_views(tables)
+    plays = stored_plays(store, known_by=as_of, excluded_seasons=excluded_seasons)
+    views = compute_views(tables) | play_views(plays, tables.games)
     for name, view in views.items():
         store.write_view(name, view)
     directory = player_directory(tables)
@@ -52,4 +58,5 @@ def materialize(
     data_timestamp = newest if isinstance(newest, datetime) else as_of
     if online is not None:
         online.materialize(league, views, directory=directory, data_timestamp=data_timestamp)
-    return Materialized({name: view.height for name, view in views.items()}, dict(VIEW_VERSIONS), data_timestamp)
+    versions = {name: version for name, version in (VIEW_VERSIONS | PLAY_VIEW_VERSIONS).items() if name in views}
+    return Materialized({name: view.height for name, view in views.items()}, versions, data_timestamp)

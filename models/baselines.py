@@ -9,6 +9,7 @@ import polars as pl
 from scipy.special import ndtr
 
 from features.errors import SchemaError
+from features.labels import BOX_LINE
 from features.scoring import SITES, fantasy_points
 
 #: Half-life of the exponentially weighted mean, in games the player played.
@@ -26,22 +27,25 @@ HOME_PRIOR_GAMES: Final = 100.0
 
 
 def player_baselines(box: pl.DataFrame) -> pl.DataFrame:
-    """Per player-game: `earlier_games` this season, and per site the season mean so far and the EWMA so far.
+    """Per player-game: `earlier_games` this season, and per site and stat the season mean and the EWMA so far.
 
-    Columns: game_id, player_id, earlier_games, season_mean_{site}, ewma_{site} (Float64; null when the player has
-    no earlier game this season, or ever). `box` needs the archive columns and `event_time`.
+    Columns: game_id, player_id, earlier_games, season_mean_{name}, ewma_{name} for the sites and the stats of
+    `features.labels.BOX_LINE` (Float64; null when the player has no earlier game this season, or ever). `box` needs
+    the archive columns and `event_time`.
     """
+    values: dict[str, pl.Expr] = {site: fantasy_points(site) for site in SITES}
+    values |= {stat: pl.col(column).cast(pl.Float64) for stat, column in BOX_LINE.items()}
     ordered = box.sort("event_time", "game_id", "player_id").select(
-        "game_id", "player_id", "season", *(fantasy_points(site) for site in SITES)
+        "game_id", "player_id", "season", *(value.alias(name) for name, value in values.items())
     )
     season, career = ["player_id", "season"], ["player_id"]
     columns = [pl.int_range(pl.len(), dtype=pl.Int32).over(season).alias("earlier_games")]
-    for site in SITES:
-        points = pl.col(f"fantasy_points_{site}")
+    for name in values:
+        points = pl.col(name)
         seen = pl.int_range(1, pl.len() + 1)
         columns += [
-            (points.cum_sum() / seen).shift(1).over(season).alias(f"season_mean_{site}"),
-            points.ewm_mean(half_life=EWMA_HALF_LIFE).shift(1).over(career).alias(f"ewma_{site}"),
+            (points.cum_sum() / seen).shift(1).over(season).alias(f"season_mean_{name}"),
+            points.ewm_mean(half_life=EWMA_HALF_LIFE).shift(1).over(career).alias(f"ewma_{name}"),
         ]
     return ordered.select("game_id", "player_id", *columns)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from models.metrics import Array, log_losses
+from models.metrics import Array, inside, log_losses
 
 #: Standard deviation of log-temperature before any data: a calibration slice of a few hundred
 #: games has a standard error of about this size, so an unshrunk temperature would mostly fit noise.
 TEMPERATURE_PRIOR: Final = 0.15
+#: How far adaptive intervals move after a date whose share of misses was off by 1 (gamma of Gibbs & Candès 2021).
+ADAPTIVE_RATE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +130,54 @@ def fit_residual_spread(point: ArrayLike, label: ArrayLike, levels: ArrayLike, b
     return ResidualSpread(
         tuple(float(e) for e in edges), tuple(float(t) for t in tau), tuple(tuple(map(float, r)) for r in rows)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveCoverage:
+    """Adaptive conformal inference (Gibbs & Candès 2021, arXiv 2106.00170) around predicted quantiles.
+
+    `missed` is the share of outcomes intervals are to miss, `aim` the share the next interval is drawn for: it falls
+    after a date with too many misses and rises after one with too few, so coverage holds under drift.
+    """
+
+    missed: float = 0.20
+    aim: float = 0.20
+    rate: float = ADAPTIVE_RATE
+
+    def interval(self, quantiles: Array, levels: ArrayLike) -> tuple[Array, Array]:
+        """Ends (n,), (n,) of central intervals that are to miss `aim`, from `quantiles` (n, K) at `levels` (K,).
+
+        Beyond the outermost levels the ends move on in steps as wide as between the two outermost.
+        """
+        tau = np.asarray(levels, dtype=np.float64)
+        return _at_level(quantiles, tau, self.aim / 2), _at_level(quantiles, tau, 1 - self.aim / 2)
+
+    def after(self, missed: float) -> AdaptiveCoverage:
+        """The next state, once the share `missed` of a date's outcomes is known."""
+        aim = self.aim + self.rate * (self.missed - missed)
+        return AdaptiveCoverage(self.missed, float(np.clip(aim, 0.0, 1.0)), self.rate)
+
+
+def adaptive_intervals(
+    quantiles: Array,
+    levels: ArrayLike,
+    label: ArrayLike,
+    dates: Sequence[Any] | NDArray[Any],
+    start: AdaptiveCoverage = AdaptiveCoverage(),
+) -> tuple[Array, Array]:
+    """Ends (n,), (n,) of adaptive intervals over game dates in order: each uses the outcomes of earlier dates only."""
+    y = np.asarray(label, dtype=np.float64)
+    low, high = np.empty(y.size), np.empty(y.size)
+    state, (_, date_of) = start, np.unique(np.asarray(dates), return_inverse=True)
+    for number in range(int(date_of.max(initial=-1)) + 1):
+        rows = np.flatnonzero(date_of == number)
+        low[rows], high[rows] = state.interval(quantiles[rows], levels)
+        state = state.after(1 - float(inside(low[rows], high[rows], y[rows]).mean()))
+    return low, high
+
+
+def _at_level(quantiles: Array, levels: Array, level: float) -> Array:
+    """Quantiles (n,) at one level, linear between the levels and beyond them."""
+    at = int(np.clip(np.searchsorted(levels, level, side="right") - 1, 0, levels.size - 2))
+    share = (level - levels[at]) / (levels[at + 1] - levels[at])
+    return np.asarray(quantiles[:, at] + share * (quantiles[:, at + 1] - quantiles[:, at]))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 
 from features.errors import InvalidInput
 
-Precision = Literal["bf16-mixed", "16-mixed"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+#: What `--precision` takes: `auto` is the fastest the device computes in.
+WANTED: Final = ("auto", "32", "bf16-mixed", "16-mixed")
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -24,14 +26,22 @@ def resolve_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def training_precision(device: torch.device) -> Precision:
-    """bf16 on CPU and on GPUs that compute in it; fp16 with loss scaling on older GPUs.
+def training_precision(device: torch.device, wanted: str = "auto") -> Precision:
+    """The precision of a training on `device`; `auto` is bf16 wherever the device computes in it, else fp16.
 
-    On CPU fp16 is never chosen: Lightning would silently run bf16 instead.
+    Raises `InvalidInput` for a precision the device lacks: on CPU Lightning would silently run bf16 for fp16, and
+    a GPU without bf16 would emulate it slowly.
     """
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return "16-mixed"
-    return "bf16-mixed"
+    if wanted not in WANTED:
+        raise InvalidInput(f"precision is {wanted!r}; use one of {', '.join(WANTED)}")
+    has_bf16 = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if wanted == "16-mixed" and device.type == "cpu":
+        raise InvalidInput("precision is '16-mixed', which needs a CUDA device; on CPU use auto, bf16-mixed or 32")
+    if wanted == "bf16-mixed" and not has_bf16:
+        raise InvalidInput("precision is 'bf16-mixed', which this GPU only emulates; use auto, 16-mixed or 32")
+    if wanted == "32":
+        return "32-true"
+    return "16-mixed" if wanted == "16-mixed" or not has_bf16 else "bf16-mixed"
 
 
 @contextmanager

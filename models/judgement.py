@@ -1,50 +1,46 @@
 """Judges a challenger against the champion, or against the best baseline, on games neither learned from.
 
-Pure: models and frames in, evidence and decision out. Projections are judged by CRPS of DraftKings points,
-winners by Brier score; both lower is better, both compared on the same rows and resampled by game date.
+Pure: models and frames in, evidence and decision out. Compared is the first target of the family's answers, by a
+proper score (Brier for probabilities, CRPS for points, log loss for classes; lower is better), on the same rows of
+both, resampled by game date.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
 
-from features.labels import TARGETS
+from features.play.plays import NO_PLAYS, Plays
 from features.tables import EASTERN, Tables
 from features.views import Views
-from models.baselines import game_baselines
+from models.answers import BASELINE, Answers
+from models.backtesting.spreads import with_baseline_crps
 from models.bundle import LoadedModel
-from models.calibration import fit_residual_spread
-from models.evaluation import INTERVAL
+from models.errors import TrainingError
+from models.evaluation import Bootstrap, baseline_crps, class_losses, gate_of, headline, matrix
 from models.experiments.evidence import Evidence, Scores
 from models.experiments.gate import Action, GatePolicy, decide
 from models.experiments.paired import PairedResult, paired_bootstrap
-from models.families import family_of
-from models.metrics import (
-    Array,
-    absolute_errors,
-    crps_losses,
-    expected_calibration_error,
-    inside,
-    mean_interval,
-    squared_errors,
-)
+from models.families import family_of, judged_of
+from models.metrics import Array, crps_losses, squared_errors
 from models.projection.config import LEVELS
-from models.report import EARLIER_GAMES, with_player_baselines
-from models.selective import gated_report, hits
 
 log = logging.getLogger(__name__)
-SITE: Final = "draftkings"
-LABEL: Final = f"fantasy_points_{SITE}"
 #: A slice of fewer rows says too little to hold a promotion back.
 LEAST_SLICE: Final = 100
+#: The closing line is a yardstick of the reports; nobody could serve it, so no challenger has to beat it.
+NO_RIVAL: Final = frozenset({"market"})
+#: Days before the judged rows whose errors spread a baseline that gives points only.
+SPREAD_DAYS: Final = 60
+#: Resamples for the figures beside the comparison.
+RESAMPLES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Side:
     """One side's answers on the judged rows: loss per row, and the figures the gate looks at."""
 
     name: str
@@ -89,6 +85,7 @@ def judge(
     params: Mapping[str, Any],
     *,
     as_of: datetime,
+    plays: Plays = NO_PLAYS,
 ) -> Verdict:
     """Compare on every labelled row after both models' last lesson and before the day of `as_of`.
 
@@ -96,44 +93,51 @@ def judge(
     it reads are gone, or its answers are not finite. A challenger that reads a label, or whose own answers are not
     finite, is rejected without a comparison.
     """
-    version = None if champion is None else champion.version
-    if leaked := sorted(set(challenger.features) & set(TARGETS)):
+    version, kind = None if champion is None else champion.version, family_of(challenger.family)
+    if leaked := sorted(set(challenger.features) & set(kind.TARGETS)):
         return Verdict(
             "reject", (f"its features {leaked} are what it is to predict",), challenger.version, version, None
         )
-    rows = family_of(challenger.family).labelled_rows(tables, views)
-    if challenger.family == "projection":
-        rows = with_player_baselines(rows, tables).filter(pl.col("earlier_games") >= EARLIER_GAMES)
     learned = max(model.trained_through for model in (challenger, champion) if model is not None)
     today = as_of.astimezone(ZoneInfo(EASTERN)).date()
-    judged = rows.filter(pl.col("game_date").is_between(learned, today, closed="none"))
+    rows = kind.labelled_rows(tables, views, plays=plays).filter(pl.col("game_date") < today)
+    past, judged = rows.filter(pl.col("game_date") <= learned), rows.filter(pl.col("game_date") > learned)
     if judged["game_date"].n_unique() < 2:
         reason = f"fewer than two game dates after {learned}: nothing to compare on yet"
         return Verdict("hold", (reason,), challenger.version, version, None)
-    mine = _answers(challenger, judged, params)
-    if mine.scores.nan_rate > 0:
-        reason = f"answers are not finite numbers (share {mine.scores.nan_rate:.4f})"
+    known = judged_of(challenger.family).with_baselines(judged, past, tables)
+    asked = _with_spreads(challenger, _answers(challenger, known), past, tables)
+    if (share := _nan_rate(asked)) > 0:
+        reason = f"answers are not finite numbers (share {share:.4f})"
         return Verdict("reject", (reason,), challenger.version, version, None)
-    theirs = _champion_answers(champion, judged, params)
+    theirs = _champion(champion, known, params)
     if theirs is None:
-        theirs = _best_baseline(judged, rows.filter(pl.col("game_date") <= learned), tables, params)
-    evidence = _evidence(challenger, champion, judged, mine, theirs, params)
+        theirs = _best_baseline(asked, params)
+    mine = _side(challenger, asked, params)
+    evidence = _evidence(challenger, champion, asked.rows, mine, theirs, params)
     decision = decide(evidence, _policy(challenger.family, params))
     return Verdict(decision.action, decision.reasons, challenger.version, version, evidence)
 
 
-def _answers(model: LoadedModel, rows: pl.DataFrame, params: Mapping[str, Any]) -> Answers:
-    name = f"{model.name} version {model.version}"
-    if model.family == "win_probability":
-        return _winner_answers(name, model.outputs(rows)["home_win_probability"], rows, params)
-    index = list(model.config["sites"]).index(SITE)
-    output = model.outputs(rows)
-    return _point_answers(name, output["mean"][:, index], output["quantiles"][:, index], rows)
+def _with_spreads(model: LoadedModel, asked: Answers, past: pl.DataFrame, tables: Tables) -> Answers:
+    """The answers with what each point baseline's distribution costs: its errors on the newest past rows around it."""
+
+    def earlier() -> list[Answers]:
+        newest = past["game_date"].max()
+        assert isinstance(newest, date)  # noqa: S101 - a model has learned from past rows
+        recent = pl.col("game_date") > newest - timedelta(days=SPREAD_DAYS)
+        known = judged_of(model.family).with_baselines(past.filter(recent), past.filter(~recent), tables)
+        return [_answers(model, known)]
+
+    return with_baseline_crps([asked], earlier if past.height else None)[0]
 
 
-def _champion_answers(
-    champion: LoadedModel | None, rows: pl.DataFrame, params: Mapping[str, Any]
-) -> Answers | None:
+def _answers(model: LoadedModel, rows: pl.DataFrame) -> Answers:
+    """What the model answers to the family's first target."""
+    return judged_of(model.family).answers(rows, model.outputs(rows), model.config)[0]
+
+
+def _champion(champion: LoadedModel | None, rows: pl.DataFrame, params: Mapping[str, Any]) -> Side | None:
     """None when there is no champion to compare with, or none that still answers."""
     if champion is None:
         return None
@@ -142,82 +146,98 @@ def _champion_answers(
             "champion %s version %s reads features that are gone: %s", champion.name, champion.version, gone
         )
         return None
-    answers = _answers(champion, rows, params)
-    if answers.scores.nan_rate > 0:
+    asked = _answers(champion, rows)
+    if _nan_rate(asked) > 0:
         log.warning("champion %s version %s gives answers that are not finite", champion.name, champion.version)
         return None
-    return answers
+    return _side(champion, asked, params)
 
 
-def _winner_answers(name: str, probability: Array, rows: pl.DataFrame, params: Mapping[str, Any]) -> Answers:
-    label = rows["home_win"].cast(pl.Float64).to_numpy()
-    losses = squared_errors(probability, label)
-    gate = gated_report(probability, label, rows["game_date"].to_numpy(), gate=_gate(params), n_boot=200)
-    scores = Scores(
-        n=rows.height,
-        loss=float(losses.mean()),
-        ece=expected_calibration_error(probability, label),
-        gate_n=gate["n"],
-        gate_claimed=gate["claimed"]["value"] if gate["n"] else None,
-        gate_hit=gate["accuracy"]["value"] if gate["n"] else None,
-        gate_coverage=gate["coverage"]["value"],
-        nan_rate=_nan_rate(probability[:, None]),
-        more={"accuracy": float(hits(probability, label).mean()), "base_rate": float(label.mean())},
+def _side(model: LoadedModel, asked: Answers, params: Mapping[str, Any]) -> Side:
+    return Side(f"{model.name} version {model.version}", _losses(asked), _scores(asked, params))
+
+
+def _losses(asked: Answers) -> Array:
+    """Proper score per row (n,): Brier, CRPS or log loss."""
+    label = asked.rows["label"].cast(pl.Float64).to_numpy()
+    if asked.kind == "probability":
+        return squared_errors(_given(asked.probability), label)
+    if asked.kind == "points":
+        return crps_losses(_given(asked.quantiles), LEVELS, label)
+    return class_losses(_given(asked.classes), label)
+
+
+def _scores(asked: Answers, params: Mapping[str, Any]) -> Scores:
+    told = headline(asked, gate=gate_of(params), bootstrap=Bootstrap(RESAMPLES))
+    gated, covered = told.get("gated"), told.get("interval_80_coverage")
+    return Scores(
+        n=told["n"],
+        loss=float(_losses(asked).mean()),
+        ece=told["ece"]["value"] if "ece" in told else None,
+        gate_n=gated["n"] if gated else None,
+        gate_claimed=gated["claimed"]["value"] if gated and gated["n"] else None,
+        gate_hit=gated["accuracy"]["value"] if gated and gated["n"] else None,
+        gate_coverage=gated["coverage"]["value"] if gated else None,
+        interval_coverage=covered["value"] if covered else None,
+        interval_coverage_se=(covered["high"] - covered["low"]) / (2 * 1.96) if covered else None,
+        nan_rate=_nan_rate(asked),
+        more={name: told[name]["value"] for name in ("accuracy", "mae") if name in told}
+        | {name: told[name] for name in ("base_rate",) if name in told},
     )
-    return Answers(name, losses, scores)
 
 
-def _nan_rate(answers: Array) -> float:
-    """Share of answers (n, figures) with a figure that is not finite."""
-    return float((~np.isfinite(answers)).any(axis=1).mean())
+def _nan_rate(asked: Answers) -> float:
+    """Share of rows with a figure that is not finite."""
+    figures = [asked.probability, asked.mean, asked.quantiles, asked.classes]
+    wide = np.column_stack([np.asarray(each, np.float64) for each in figures if each is not None])
+    return float((~np.isfinite(wide)).any(axis=1).mean())
 
 
-def _point_answers(name: str, mean: Array, quantiles: Array, rows: pl.DataFrame) -> Answers:
-    label = rows[LABEL].cast(pl.Float64).to_numpy()
-    losses = crps_losses(quantiles, LEVELS, label)
-    low, high = (LEVELS.index(level) for level in INTERVAL)
-    covered = mean_interval(inside(quantiles[:, low], quantiles[:, high], label), rows["game_date"].to_numpy())
-    scores = Scores(
-        n=rows.height,
-        loss=float(losses.mean()),
-        interval_coverage=covered.value,
-        interval_coverage_se=(covered.high - covered.low) / (2 * 1.96),
-        nan_rate=_nan_rate(np.column_stack([mean, quantiles])),
-        more={"mae": float(absolute_errors(mean, label).mean())},
-    )
-    return Answers(name, losses, scores)
+def _best_baseline(asked: Answers, params: Mapping[str, Any]) -> Side:
+    """The baseline with the lowest loss on the judged rows themselves: the hardest one to beat.
 
-
-def _best_baseline(rows: pl.DataFrame, past: pl.DataFrame, tables: Tables, params: Mapping[str, Any]) -> Answers:
-    """The baseline with the lowest loss on the judged rows themselves: the hardest one to beat."""
-    rivals: list[Answers] = []
-    if LABEL in rows.columns:
-        for name in ("season_mean", "ewma"):
-            column = f"{name}_{SITE}"
-            known = past.filter(pl.col(column).is_not_null())
-            spread = fit_residual_spread(known[column].to_numpy(), known[LABEL].to_numpy(), np.asarray(LEVELS))
-            point = rows[column].to_numpy()
-            rivals.append(_point_answers(f"baseline {name}", point, spread.quantiles(point), rows))
-    else:
-        answers = rows.select("game_id").join(
-            game_baselines(tables.games), on="game_id", how="left", maintain_order="left"
+    Nobody was served by a baseline, so answers it would have dared to give are no coverage to lose.
+    """
+    rivals = {name: _baseline_losses(asked, name) for name in asked.baselines if name not in NO_RIVAL}
+    known = {name: losses for name, losses in rivals.items() if losses is not None and np.isfinite(losses).all()}
+    if not known:
+        raise TrainingError(
+            f"no baseline of {asked.target} answers every judged row; collect earlier seasons first"
         )
-        for name in ("home", "elo"):
-            probability = answers[f"{name}_probability"].to_numpy()
-            rival = _winner_answers(f"baseline {name}", probability, rows, params)
-            # A baseline serves nobody: answering less often than an overconfident one is no loss of coverage.
-            rivals.append(replace(rival, scores=replace(rival.scores, gate_coverage=None)))
-    best = min(rivals, key=lambda rival: rival.scores.loss)
-    # Nobody was served by a baseline, so answers it would have dared to give are nothing to lose.
-    return replace(best, scores=replace(best.scores, gate_coverage=None))
+    best = min(known, key=lambda name: float(known[name].mean()))
+    more: dict[str, float] = {}
+    if asked.kind == "points":
+        point = asked.rows[f"{BASELINE}{best}"].cast(pl.Float64).to_numpy()
+        more["mae"] = float(np.abs(point - asked.rows["label"].cast(pl.Float64).to_numpy()).mean())
+    scores = Scores(n=asked.rows.height, loss=float(known[best].mean()), more=more)
+    return Side(f"baseline {best}", known[best], scores)
+
+
+def _baseline_losses(asked: Answers, name: str) -> Array | None:
+    """As `_losses`, of a baseline; None when it has no answer to some row, or points without a distribution."""
+    column = asked.rows[f"{BASELINE}{name}"]
+    if column.null_count():
+        return None
+    if asked.kind == "points":
+        return baseline_crps(asked, name)
+    label = asked.rows["label"].cast(pl.Float64).to_numpy()
+    if asked.kind == "probability":
+        return squared_errors(column.cast(pl.Float64).to_numpy(), label)
+    return class_losses(matrix(column), label)
+
+
+def _given(values: Array | None) -> Array:
+    """Arrays that the kind of the answers promises."""
+    assert values is not None  # noqa: S101 - `Answers.kind` says which arrays are there
+    return np.asarray(values, dtype=np.float64)
 
 
 def _evidence(
     challenger: LoadedModel,
     champion: LoadedModel | None,
     rows: pl.DataFrame,
-    mine: Answers,
-    theirs: Answers,
+    mine: Side,
+    theirs: Side,
     params: Mapping[str, Any],
 ) -> Evidence:
     dates = rows["game_date"]
@@ -229,7 +249,7 @@ def _evidence(
         opponent=theirs.name,
         champion_version=None if champion is None else champion.version,
         challenger_version=challenger.version,
-        metric=f"CRPS of {SITE} points" if LABEL in rows.columns else "Brier score",
+        metric=judged_of(challenger.family).METRIC,
         first_date=first,
         last_date=last,
         comparison=_paired(theirs.losses, mine.losses, dates, params),
@@ -242,13 +262,16 @@ def _evidence(
 
 
 def _slices(rows: pl.DataFrame, theirs: Array, mine: Array, params: Mapping[str, Any]) -> dict[str, PairedResult]:
-    """The comparison on parts of the rows: role and venue for players, season phase for games."""
+    """The comparison on parts of the rows: season phase, and for players role and venue, in game the moment."""
     parts: dict[str, pl.Expr] = {
         "regular season": pl.col("season_type") == "regular",
         "playoffs": pl.col("season_type") == "playoffs",
     }
-    if LABEL in rows.columns:
+    if {"starter", "is_home"} <= set(rows.columns):
         parts |= {"starters": pl.col("starter"), "bench": ~pl.col("starter"), "home": pl.col("is_home")}
+    moments = rows["asked_at"].unique().sort().to_list()
+    if len(moments) > 1:
+        parts |= {f"asked at {moment}": pl.col("asked_at") == moment for moment in moments}
     found: dict[str, PairedResult] = {}
     for name, condition in parts.items():
         keep = rows.select(condition.fill_null(False)).to_series().to_numpy()
@@ -274,7 +297,3 @@ def _policy(family: str, params: Mapping[str, Any]) -> GatePolicy:
         max_ece=float(section["max_ece"]),
         max_gate_honesty=float(section["max_gate_honesty"]),
     )
-
-
-def _gate(params: Mapping[str, Any]) -> float:
-    return float(params["evaluate"]["gate"])

@@ -5,6 +5,7 @@ Each function does one step against the registry and is what a flow's task, a co
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,19 +19,22 @@ import polars as pl
 
 from features.errors import InvalidInput
 from features.params import read_params
+from features.play.plays import stored_plays
 from features.stores.database import Database
 from features.stores.offline import OfflineStore
 from features.tables import Tables
 from features.workspace import League, Workspace
 from models.bundle import LoadedModel, load_bundle
 from models.champion import model_name, remember_champion
-from models.errors import NoChampion
+from models.errors import BundleError, NoChampion
+from models.families import FAMILIES, family_of, line_plays
 from models.judgement import judge
 from models.registry import CHAMPION, ModelVersion, Registry
 from models.settings import ModelSettings
 from models.tracking import DatasetReference
+from models.training.config import TrainingChoices
 
-FAMILIES: Final = ("projection", "win_probability")
+log = logging.getLogger(__name__)
 #: How far back the rows lie that the newest ones are compared with for drift.
 REFERENCE_DAYS: Final = 365
 CURRENT_DAYS: Final = 28
@@ -99,28 +103,34 @@ def train_challenger(
     excluded_seasons: Sequence[int] = (),
     retrain: bool = False,
     on_progress: Progress | None = None,
+    choices: TrainingChoices | None = None,
 ) -> Challenger:
     """Train and register one version, unless one from the same data, code and parameters is registered."""
+    choices = choices or TrainingChoices()
     with open_registry(settings) as registry:
         name = model_name(workspace.league, family)
         excluded = ",".join(map(str, excluded_seasons))
         tags = {**lineage.as_json(), "as_of": as_of.isoformat(), "excluded_seasons": excluded, "family": family}
+        tags["choices"] = choices.as_tag()
         if not retrain and (twin := _twin(registry.versions(name), tags)) is not None:
             return Challenger(name, twin.version, True, _metrics(twin))
         from models.training.fit import train  # Lightning: seconds to import, and only here
 
+        store, params = OfflineStore(workspace), choices.applied(read_params(), family)
         out = workspace.bundles / f"{family}-{as_of:%Y%m%d}-{lineage.data_hash[:8]}"
         trained = train(
             family,
             known_tables(workspace, as_of, excluded_seasons),
-            OfflineStore(workspace).read_views(),
-            read_params(),
+            store.read_views(),
+            params,
             as_of=as_of,
             out=out,
             league=workspace.league,
             references=tags,
+            plays=line_plays(family, stored_plays(store, known_by=as_of, excluded_seasons=excluded_seasons)),
             device=settings.device,
             on_progress=on_progress,
+            choices=choices,
         )
         dates = {
             "fit_through": trained.fit_through,
@@ -133,9 +143,9 @@ def train_challenger(
         version = registry.register(
             trained.bundle_path,
             name=name,
-            metrics={**trained.metrics, "samples_per_s": trained.samples_per_s},
+            metrics={**trained.metrics, "samples_per_s": trained.samples_per_s, **trained.machine},
             tags={**tags, **{key: value.isoformat() for key, value in dates.items()}, "device": trained.device},
-            params={**read_params()["train"], "precision": trained.precision, "rows": trained.rows},
+            params={**params["train"], "precision": trained.precision, "rows": trained.rows},
             curves=_curves(trained.curve),
             datasets=[source],
         )
@@ -167,10 +177,19 @@ def evaluate_challenger(
                 "champion": version,
                 "evidence": None,
             }
-        champion = None if current is None else _load(registry, workspace, current)
-        tables = known_tables(workspace, as_of, excluded_seasons)
-        views = OfflineStore(workspace).read_views()
-        return judge(challenger, champion, tables, views, read_params(), as_of=as_of).as_json()
+        champion = None if current is None else _usable(registry, workspace, current)
+        store = OfflineStore(workspace)
+        verdict = judge(
+            challenger,
+            champion,
+            known_tables(workspace, as_of, excluded_seasons),
+            store.read_views(),
+            read_params(),
+            as_of=as_of,
+            plays=line_plays(family, stored_plays(store, known_by=as_of, excluded_seasons=excluded_seasons)),
+        )
+        # Whoever holds the alias is who must still hold it when it moves, also when its bundle cannot be read.
+        return {**verdict.as_json(), "champion": None if current is None else current.version}
 
 
 def apply_verdict(
@@ -213,7 +232,6 @@ def watch_champion(
     family: str, workspace: Workspace, settings: ModelSettings, *, as_of: datetime
 ) -> dict[str, Any]:
     """Compare the newest feature rows with those the champion learned from, and say how old it is."""
-    from models.families import family_of
     from models.monitoring import drift_report, model_staleness
 
     with open_registry(settings) as registry:
@@ -221,9 +239,9 @@ def watch_champion(
         if version is None:
             return {"level": "unknown", "reason": "no champion yet"}
         model = _load(registry, workspace, version)
-        rows = family_of(family).labelled_rows(
-            known_tables(workspace, as_of), OfflineStore(workspace).read_views()
-        )
+        store = OfflineStore(workspace)
+        plays = line_plays(family, stored_plays(store, known_by=as_of))
+        rows = family_of(family).labelled_rows(known_tables(workspace, as_of), store.read_views(), plays=plays)
         learned = model.trained_through
         day = pl.col("game_date")
         report = drift_report(
@@ -253,6 +271,15 @@ def list_versions(league: League, settings: ModelSettings) -> list[dict[str, Any
 def _load(registry: Registry, workspace: Workspace, version: ModelVersion) -> LoadedModel:
     folder: Path = registry.download(version, workspace.bundles / "cache")
     return load_bundle(folder, version=version.version)
+
+
+def _usable(registry: Registry, workspace: Workspace, version: ModelVersion) -> LoadedModel | None:
+    """The model, or None when its bundle is damaged: a champion nobody can load must not stop its successor."""
+    try:
+        return _load(registry, workspace, version)
+    except BundleError as error:
+        log.warning("champion %s version %s cannot be loaded: %s", version.name, version.version, error)
+        return None
 
 
 def _registered(registry: Registry, name: str, version: str) -> ModelVersion:

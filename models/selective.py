@@ -8,10 +8,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.metrics import Array, ratio_interval
+from models.metrics import Array, Blocks
 
 #: An answer is given when the likelier outcome is claimed with at least this probability; fixed in advance.
 GATE: Final = 0.70
+#: Shares of the questions, the most confident first, at which accuracy is told; fixed in advance.
+COVERAGES: Final = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 def confidence(probability: ArrayLike) -> Array:
@@ -41,21 +43,42 @@ def gated_report(
     alpha: float = 0.05,
     seed: int = 0,
 ) -> dict[str, Any]:
+    """`gated_figures` with resamples of `blocks` (game dates) drawn for them alone."""
+    drawn = Blocks(blocks, n_boot=n_boot, alpha=alpha, seed=seed)
+    return gated_figures(probability, label, drawn, gate=gate)
+
+
+def gated_figures(
+    probability: ArrayLike, label: ArrayLike, blocks: Blocks, *, gate: float = GATE
+) -> dict[str, Any]:
     """Accuracy, claimed probability and coverage at or above the gate, with date-block intervals.
 
     `honesty` is claimed minus hit: positive when the model claims more than it delivers.
     """
     sure, hit = confidence(probability), hits(probability, label)
     mask = answered(probability, gate).astype(np.float64)
-    boot: dict[str, Any] = {"n_boot": n_boot, "alpha": alpha, "seed": seed}
     return {
         "gate": gate,
         "n": int(mask.sum()),
-        "coverage": ratio_interval(mask, np.ones_like(mask), blocks, **boot).as_json(),
-        "accuracy": ratio_interval(hit * mask, mask, blocks, **boot).as_json(),
-        "claimed": ratio_interval(sure * mask, mask, blocks, **boot).as_json(),
-        "honesty": ratio_interval((sure - hit) * mask, mask, blocks, **boot).as_json(),
+        "coverage": blocks.mean(mask).as_json(),
+        "accuracy": blocks.ratio(hit * mask, mask).as_json(),
+        "claimed": blocks.ratio(sure * mask, mask).as_json(),
+        "honesty": blocks.ratio((sure - hit) * mask, mask).as_json(),
     }
+
+
+def accuracy_at(
+    probability: ArrayLike, label: ArrayLike, blocks: Blocks, coverage: Sequence[float] = COVERAGES
+) -> dict[str, dict[str, float | int]]:
+    """Accuracy of the most confident share of the answers, per share of `coverage`."""
+    sure, hit = confidence(probability), hits(probability, label)
+    rank = np.empty(sure.size, dtype=np.intp)
+    rank[np.argsort(-sure, kind="stable")] = np.arange(sure.size)
+    found = {}
+    for share in coverage:
+        kept = (rank < max(1, round(share * sure.size))).astype(np.float64)
+        found[f"{share:g}"] = blocks.ratio(hit * kept, kept).as_json()
+    return found
 
 
 def risk_coverage(probability: ArrayLike, label: ArrayLike) -> tuple[Array, Array]:
@@ -70,3 +93,10 @@ def generalised_risk_area(probability: ArrayLike, label: ArrayLike) -> float:
     """AUGRC (Traub et al. 2024, arXiv 2407.01032): mean of error rate times coverage; 0 is perfect."""
     coverage, risk = risk_coverage(probability, label)
     return float(np.mean(coverage * risk)) if coverage.size else float("nan")
+
+
+def risk_area(probability: ArrayLike, label: ArrayLike) -> float:
+    """AURC: mean error rate over all coverages. It weighs the few most confident answers heavily, which is why the
+    AUGRC stands beside it (Traub et al. 2024)."""
+    _, risk = risk_coverage(probability, label)
+    return float(np.mean(risk)) if risk.size else float("nan")

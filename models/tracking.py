@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,8 @@ from models.errors import BundleError, RegistryUnavailable
 from models.settings import ModelSettings
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
@@ -40,6 +43,8 @@ CLIENT_ENVIRONMENT: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }
+#: Links a child run to its parent; MLflow's pages nest by it.
+PARENT_TAG: Final = "mlflow.parentRunId"
 _METRICS_PER_CALL: Final = 1000
 _PARAMS_PER_CALL: Final = 100
 _PARAM_LENGTH: Final = 6000
@@ -76,10 +81,7 @@ def log_training_run(settings: ModelSettings, run: TrainingRun, bundle: Path) ->
     """
     model_card = bundle_signature(bundle)
     with mlflow_client(settings) as client:
-        created = client.create_run(
-            _experiment(client, run.name), tags={**run.tags, "mlflow.runName": run.tags.get("run_name", run.name)}
-        )
-        run_id = str(created.info.run_id)
+        run_id = _begin(client, run)
         try:
             _log_values(client, run_id, run)
             _log_bundle(client, run_id, bundle, model_card)
@@ -88,6 +90,41 @@ def log_training_run(settings: ModelSettings, run: TrainingRun, bundle: Path) ->
             raise
         client.set_terminated(run_id, "FINISHED")
     return run_id
+
+
+@contextmanager
+def parent_run(settings: ModelSettings, run: TrainingRun) -> Iterator[str]:
+    """Open a run that others belong to and yield its id; it is FINISHED at the end, FAILED after an error."""
+    with mlflow_client(settings) as client:
+        run_id = _begin(client, run)
+        _log_values(client, run_id, run)
+    status = "FAILED"
+    try:
+        yield run_id
+        status = "FINISHED"
+    finally:
+        with mlflow_client(settings) as client:
+            client.set_terminated(run_id, status)
+
+
+def log_child_run(settings: ModelSettings, run: TrainingRun, parent: str, *, ended: str = "FINISHED") -> str:
+    """Log a whole run without a bundle, tagged with its `parent`; `ended` is FINISHED, KILLED or FAILED."""
+    with mlflow_client(settings) as client:
+        run_id = _begin(client, run, {PARENT_TAG: parent})
+        _log_values(client, run_id, run)
+        client.set_terminated(run_id, ended)
+    return run_id
+
+
+def log_outcome(settings: ModelSettings, run_id: str, run: TrainingRun) -> None:
+    """Add parameters and metrics to a run that is open, such as what a sweep found."""
+    with mlflow_client(settings) as client:
+        _log_values(client, run_id, run)
+
+
+def _begin(client: MlflowClient, run: TrainingRun, tags: Mapping[str, str] | None = None) -> str:
+    named = {**run.tags, "mlflow.runName": run.tags.get("run_name", run.name), **(tags or {})}
+    return str(client.create_run(_experiment(client, run.name), tags=named).info.run_id)
 
 
 @contextmanager
@@ -116,11 +153,19 @@ def check_answers(uri: str) -> None:
     import httpx
 
     try:
-        reply = httpx.get(f"{uri.rstrip('/')}/health", timeout=10.0)
+        reply = httpx.get(f"{uri.rstrip('/')}/health", timeout=10.0, verify=_trusted())
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise unavailable(uri, str(error)) from error
     if reply.status_code != 200:
         raise unavailable(uri, f"/health says {reply.status_code}")
+
+
+@cache
+def _trusted() -> SSLContext:
+    """The certificates trusted. Reading them holds the interpreter lock for some 50 ms: once, not at every look."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def unavailable(uri: str, reason: str) -> RegistryUnavailable:

@@ -96,6 +96,17 @@ class ArchiveSource:
                 found.append(slate)
         return sorted(found, key=lambda slate: (slate.site, -len(slate.players), slate.slate_id))
 
+    def play_seasons(self) -> tuple[int, ...]:
+        """Start years with play-by-play and games, ascending."""
+        return tuple(sorted(self._files("pbp").keys() & set(self._games()["season"].unique().to_list())))
+
+    def plays(self, season: int) -> pl.DataFrame:
+        """Play-by-play of a season in `SCHEMAS["pbp"]`, as the file has it: times are those of its games."""
+        path = self._files("pbp").get(season)
+        if path is None:
+            raise SourceUnavailable(f"{self._root}/pbp has no season {season}; it has {list(self.play_seasons())}")
+        return _table(path, "pbp")
+
     def _games(self) -> pl.DataFrame:
         path = self._root / "games.parquet"
         if not path.is_file():
@@ -153,7 +164,7 @@ class ArchiveSource:
         key, cursor = f"{table}/season={season}", f"{file_hash(path)}-{frame_hash(times)}"
         if cursors.get(key) == cursor:
             return None
-        rows = _conform(path, table, pl.concat([_read(part) for part in _parts(path)], how="diagonal_relaxed"))
+        rows = _table(path, table)
         orphans = rows.join(games, on="game_id", how="anti")["game_id"].unique()
         if len(orphans):
             log.warning(
@@ -182,6 +193,10 @@ class ArchiveSource:
 
 def _parts(path: Path) -> list[Path]:
     return sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+
+
+def _table(path: Path, table: TableName) -> pl.DataFrame:
+    return _conform(path, table, pl.concat([_read(part) for part in _parts(path)], how="diagonal_relaxed"))
 
 
 def _read(path: Path) -> pl.DataFrame:

@@ -52,6 +52,8 @@ class Database:
             pool_pre_ping=True,
             connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": "-c timezone=utc"},
         )
+        # The same pool of connections.
+        self._by_statement: Final[Engine] = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def session(self, *, lock: str | None = None) -> Iterator[Session]:
@@ -64,6 +66,12 @@ class Database:
             if lock is not None:
                 session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": lock})
             yield session
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """A connection whose every statement is its own transaction: one round trip to the server, not three."""
+        with self._answering(), self._by_statement.connect() as connection:
+            yield connection
 
     def ping(self) -> None:
         """Return when the server answers a query."""

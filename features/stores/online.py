@@ -25,6 +25,7 @@ import redis
 
 from features.as_of import newest
 from features.errors import InvalidInput, NotMaterialized, StoreUnavailable
+from features.play.views import PLAY_VIEW_KEYS, PLAY_VIEW_VERSIONS
 from features.views import VIEW_KEYS, VIEW_VERSIONS, Views
 
 #: How long a generation may take to write, and how long a superseded one stays readable.
@@ -35,6 +36,10 @@ CONNECT_TIMEOUT_S: Final = 2.0
 ANSWER_TIMEOUT_S: Final = 10.0
 #: Rows per command, so that no single command blocks the server for long.
 CHUNK_ROWS: Final = 500
+
+#: Every view that may be online; those made from play-by-play are there only where it was collected.
+_KEYS: Final = VIEW_KEYS | PLAY_VIEW_KEYS
+_VERSIONS: Final = VIEW_VERSIONS | PLAY_VIEW_VERSIONS
 
 _TYPES: Final[dict[str, pl.DataType]] = {
     str(dtype): dtype
@@ -106,12 +111,12 @@ class OnlineStore:
     ) -> OnlineStamp:
         """Replace what is online with the newest row per entity of each view, all at once for readers."""
         generation = uuid.uuid4().hex[:12]
-        latest = {name: newest(view, by=VIEW_KEYS[name]) for name, view in views.items()}
+        latest = {name: newest(view, by=_KEYS[name]) for name, view in views.items()}
         rows = {name: frame.height for name, frame in latest.items()}
-        stamp = OnlineStamp(generation, data_timestamp, {n: VIEW_VERSIONS[n] for n in latest}, rows)
+        stamp = OnlineStamp(generation, data_timestamp, {n: _VERSIONS[n] for n in latest}, rows)
         with self._answering():
             for name, frame in latest.items():
-                self._write(_view_key(league, generation, name), frame, VIEW_KEYS[name])
+                self._write(_view_key(league, generation, name), frame, _KEYS[name])
             self._write(_key(league, generation, "directory"), directory, ("player_id",))
             meta = {
                 "data_timestamp": data_timestamp.isoformat(),
@@ -120,7 +125,7 @@ class OnlineStore:
                 "schemas": {n: _schema_names(f) for n, f in {**latest, "directory": directory}.items()},
             }
             self._redis.set(_key(league, generation, "meta"), json.dumps(meta), ex=WRITING_S)
-            self._flip(league, generation, list(latest))
+            self._flip(league, generation)
         return stamp
 
     def stamp(self, league: str) -> OnlineStamp:
@@ -134,7 +139,9 @@ class OnlineStore:
     ) -> Views:
         """The newest rows of every view, all entities or only those named; entities unknown to it are absent.
 
-        Raises `NotMaterialized` when nothing is online, or when it was written by other view versions.
+        Views made from play-by-play are given where they are online in this code's version, and whole unless their
+        key is one player or team. Raises `NotMaterialized` when nothing is online, or when it was written by other
+        view versions.
         """
         generation, meta = self._meta(league)
         stale = sorted(n for n, version in VIEW_VERSIONS.items() if meta["view_versions"].get(n) != version)
@@ -146,9 +153,10 @@ class OnlineStore:
             ("player_id",): None if player_ids is None else [str(i) for i in player_ids],
             ("team",): None if teams is None else list(teams),
         }
+        present = [n for n, version in _VERSIONS.items() if meta["view_versions"].get(n) == version]
         return {
-            name: self._read(_view_key(league, generation, name), meta["schemas"][name], wanted[VIEW_KEYS[name]])
-            for name in VIEW_VERSIONS
+            name: self._read(_view_key(league, generation, name), meta["schemas"][name], wanted.get(_KEYS[name]))
+            for name in present
         }
 
     def directory(self, league: str) -> pl.DataFrame:
@@ -184,16 +192,16 @@ class OnlineStore:
                 values.extend(cast("list[bytes | None]", self._redis.hmget(key, part)))
         return _decode([value for value in values if value is not None], schema)
 
-    def _flip(self, league: str, generation: str, names: list[str]) -> None:
+    def _flip(self, league: str, generation: str) -> None:
         """Point readers at `generation` and let the one before it expire, in one transaction."""
         pointer = _key(league, "current")
         previous = cast("bytes | None", self._redis.get(pointer))
         with self._redis.pipeline(transaction=True) as pipe:
-            for key in _keys_of(league, generation, names):
+            for key in _keys_of(league, generation):
                 pipe.persist(key)
             pipe.set(pointer, generation)
             if previous is not None:
-                for key in _keys_of(league, previous.decode(), names):
+                for key in _keys_of(league, previous.decode()):
                     pipe.expire(key, GRACE_S)
             pipe.execute()
 
@@ -225,8 +233,8 @@ def _view_key(league: str, generation: str, name: str) -> str:
     return _key(league, generation, "view", name)
 
 
-def _keys_of(league: str, generation: str, names: Iterable[str]) -> list[str]:
-    views = [_view_key(league, generation, name) for name in names]
+def _keys_of(league: str, generation: str) -> list[str]:
+    views = [_view_key(league, generation, name) for name in _KEYS]
     return [*views, _key(league, generation, "directory"), _key(league, generation, "meta")]
 
 

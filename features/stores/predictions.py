@@ -15,9 +15,10 @@ from features.stores.schema import PredictionServed
 
 @dataclass(frozen=True, slots=True)
 class ServedPrediction:
-    """One projection (`mean`, `quantiles` in fantasy points) or `probability`, with all that reproduces it.
+    """One projection (`mean`, `quantiles` in the target's points) or `probability`, with all that reproduces it.
 
-    `game_id` is `AWAY@HOME`; `asked_at` is pregame, q1, half or q3; times are UTC.
+    `game_id` is `AWAY@HOME` for a game of a slate, else the league's id; `asked_at` is pregame, q1, half, q3 or event
+    (any other play); times are UTC. `slate_id` is None for questions about a game.
     """
 
     prediction_id: UUID
@@ -26,7 +27,7 @@ class ServedPrediction:
     target: str
     game_id: str
     player_id: int | None
-    slate_id: str
+    slate_id: str | None
     asked_at: str
     model_name: str
     model_version: str

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pydantic import TypeAdapter
-from sqlalchemy import select
+from sqlalchemy import String, cast, column, select
 from sqlalchemy.dialects.postgresql import insert
 
 from features.errors import NotMaterialized
@@ -51,8 +51,18 @@ def load_slate(database: Database, slate_id: str) -> StoredSlate:
     with database.session() as session:
         row = session.get(SlateRow, slate_id)
         if row is None:
-            raise NotMaterialized(f"slate_id {slate_id!r} is not known; see GET /v1/slates, or upload it")
+            raise _unknown(slate_id)
         return _stored(row)
+
+
+def slate_stamp(database: Database, slate_id: str) -> tuple[str, str]:
+    """What is another whenever the slate was written anew: PostgreSQL's own mark of the row. Raises as `load_slate`."""
+    query = select(cast(column("xmin"), String), cast(column("ctid"), String))
+    with database.statement() as connection:
+        row = connection.execute(query.select_from(SlateRow).where(SlateRow.slate_id == slate_id)).one_or_none()
+    if row is None:
+        raise _unknown(slate_id)
+    return row[0], row[1]
 
 
 def newest_slates(database: Database, limit: int = 50) -> list[StoredSlate]:
@@ -60,6 +70,10 @@ def newest_slates(database: Database, limit: int = 50) -> list[StoredSlate]:
     with database.session() as session:
         rows = session.scalars(select(SlateRow).order_by(SlateRow.recorded_at.desc()).limit(limit)).all()
         return [_stored(row) for row in rows]
+
+
+def _unknown(slate_id: str) -> NotMaterialized:
+    return NotMaterialized(f"slate_id {slate_id!r} is not known; see GET /v1/slates, or upload it")
 
 
 def _stored(row: SlateRow) -> StoredSlate:

@@ -53,7 +53,8 @@ GAME_FEATURES: Final[tuple[str, ...]] = (
     "elo_home_win", "expected_margin", "expected_pace", "playoffs",
     *(f"{name}_difference" for name in _GAME_DIFFERENCES),
     *(f"{side}_{name}" for side in ("home", "away") for name in ("back_to_back", "third_in_four")),
-    "efficiency_margin", "venue_margin", "season_progress", *GAME_ANNOUNCED_FEATURES,
+    "efficiency_margin", "venue_margin", "season_progress", "expected_total", "recent_total",
+    *GAME_ANNOUNCED_FEATURES,
 )  # fmt: skip
 #: These belong to the season they were measured in, and are unknown when the entity's season is another.
 _SEASONAL: Final = ("dk_season", "fd_season", "min_season", "games_season", "starter_season")
@@ -94,6 +95,8 @@ def game_rows(
         rows = _with_team(rows, views, f"{side}_team", f"{side}_")
     home, away = _col("home"), _col("away")
     efficiency = home("off_rating15") - away("off_rating15") - (home("def_rating15") - away("def_rating15"))
+    ratings = (home("off_rating15"), away("off_rating15"), home("def_rating15"), away("def_rating15"))
+    recent = (home("score_ewm8"), away("score_ewm8"), home("opp_score_ewm8"), away("opp_score_ewm8"))
     rows = rows.with_columns(
         expected_home_win(home("elo") - away("elo")).alias("elo_home_win"),
         (home("power") - away("power") + POWER_HOME_EDGE).alias("expected_margin"),
@@ -103,6 +106,8 @@ def game_rows(
         (efficiency * (home("pace25") + away("pace25")) / 200).alias("efficiency_margin"),
         (home("home_margin15") - away("away_margin15")).alias("venue_margin"),
         ((home("games_season") + away("games_season")) / 2).alias("season_progress"),
+        (sum(ratings, pl.lit(0)) / 2 * (home("pace8") + away("pace8")) / 200).alias("expected_total"),
+        (sum(recent, pl.lit(0)) / 2).alias("recent_total"),
     )
     rows = listed_strength(rows, players)
     return pl.concat([entities, _features(rows, GAME_FEATURES)], how="horizontal")

@@ -1,13 +1,15 @@
 """The exact best lineup of each of many simulated slates, and how often each player is in one.
 
-Every lineup is proven optimal for its scenario: by the compiled search on a CPU's cores, by the torch path where that
-is asked for (what it cannot prove goes to the compiled search), by HiGHS where the search runs out of steps. Scores on
-a grid are solved as whole numbers, so that ties are ties.
+Every lineup is proven optimal for its scenario: by the compiled search on a CPU's cores, by a CUDA kernel where there
+is a GPU for it, by the torch path where that is asked for (what those two cannot prove goes to the compiled search), by
+HiGHS where the search runs out of steps. Scores on a grid are solved as whole numbers, so that ties are ties.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
-Backend = Literal["auto", "compiled", "torch"]
+Backend = Literal["auto", "compiled", "torch", "cuda"]
 
 #: Grids tried for a batch, in points; sites' own and what captains make of them.
 GRIDS: Final = (1.0, 0.5, 0.25, 0.125, 0.1, 0.05, 0.025, 0.02, 0.01, 0.005)
@@ -43,7 +45,7 @@ class BatchResult:
     """The best lineup per scenario: `rows` (S, size) of the pool in roster-slot order, `score` (S,) in points.
 
     `unproven` counts scenarios whose lineup is not proven optimal (0 unless HiGHS hit its time limit); `by_highs` those
-    the fast paths handed over; `backend` is `compiled` or `torch`.
+    the fast paths handed over; `backend` is `compiled`, `torch` or `cuda`.
     """
 
     rows: NDArray[np.int32]
@@ -100,8 +102,9 @@ def optimal_by_scenario(
 
     `on_progress(done, S)` and `cancelled()` are called after every chunk, from the calling thread. Raises `Cancelled`,
     `Infeasible` where no legal lineup exists (for all scenarios or for none), `InvalidInput` for scores of another
-    shape or not finite and for a torch backend asked of a pool with rules it does not model, `SearchUnfinished` where
-    HiGHS, asked for what the search gave up on, runs into its time limit without a lineup.
+    shape or not finite and for a torch or cuda backend asked of a pool with rules it does not model, `GpuUnusable` for
+    a cuda backend without a GPU or toolkit, `SearchUnfinished` where HiGHS, asked for what the search gave up on, runs
+    into its time limit without a lineup.
     """
     if scores.ndim != 2 or scores.shape[1] != len(pool.mask):
         raise InvalidInput(
@@ -109,7 +112,7 @@ def optimal_by_scenario(
         )
     if not (np.abs(scores) <= MAX_SCORE).all():  # NaN counts as wrong
         raise InvalidInput(f"scores must be finite and at most {MAX_SCORE:,.0f} points; correct the projections")
-    chosen = choose_backend(pool, device, backend)
+    chosen, on = choose_backend(pool, device, backend)
     count = Progress(len(scores), on_progress, cancelled)
     step = grid_step(scores)
     # C order whatever came in: each layout would be compiled anew.
@@ -117,13 +120,16 @@ def optimal_by_scenario(
     strict = WHOLE_STRICT if step else TIE * max(1.0, float(np.abs(whole).max(initial=0.0)) * pool.size)
     rows = np.full((len(scores), pool.size), -1, dtype=np.int32)
     proven = np.zeros(len(scores), dtype=np.bool_)
-    if chosen != "compiled":
+    if chosen == "cuda":
+        chosen, proven = _by_kernel(pool, whole, strict, rows, count, required=backend == "cuda")
+    elif chosen == "torch":
         from models.lineups import batch_torch
 
-        found, proven = batch_torch.solve(pool, whole, strict, device=chosen, step=count)
+        found, proven = batch_torch.solve(pool, whole, strict, device=on, step=count)
         rows[proven] = found[proven]
-        logger.info("torch batch", extra={"unproven": int((~proven).sum()), "scenarios": len(scores)})
         count.reopen(int((~proven).sum()))
+    if chosen != "compiled":
+        logger.info("batch", extra={"by": chosen, "unproven": int((~proven).sum()), "scenarios": len(scores)})
     todo = np.flatnonzero(~proven)
     if len(todo):
         from models.lineups import batch_compiled
@@ -134,7 +140,7 @@ def optimal_by_scenario(
     left = np.flatnonzero(~proven)
     unproven = _by_highs(pool, whole, left, rows, count)
     value = np.take_along_axis(whole, rows.astype(np.int64), axis=1).sum(axis=1) * (step or 1.0)
-    return BatchResult(rows, value, unproven, len(left), "compiled" if chosen == "compiled" else "torch")
+    return BatchResult(rows, value, unproven, len(left), chosen)
 
 
 class Progress:
@@ -158,29 +164,96 @@ class Progress:
         """Take back `count` scenarios that turned out unsettled."""
         self._done -= count
 
+    def restart(self) -> None:
+        """Take back all of them."""
+        self._done = 0
 
-def choose_backend(pool: Pool, device: Device, backend: Backend) -> str:
-    """`compiled`, or the torch device to use.
 
-    `auto` stays with the compiled search, which needs no torch, unless the device asked for is `cuda`: the CUDA path
-    has not been timed on hardware yet. Raises `InvalidInput` for what this machine or the pool cannot do.
+def choose_backend(pool: Pool, device: Device, backend: Backend) -> tuple[str, str]:
+    """(`compiled`, `torch` or `cuda`; the device torch is to use).
+
+    `auto` takes the CUDA kernel where a GPU is asked for or there, torch where a GPU is asked for that numba cannot
+    use, else the compiled search, which needs neither. Raises `InvalidInput` for what this machine or the pool cannot
+    do, `GpuUnusable` for a cuda backend that cannot run.
     """
-    if device not in {"auto", "cpu", "cuda"} or backend not in {"auto", "compiled", "torch"}:
+    if device not in {"auto", "cpu", "cuda"} or backend not in {"auto", "compiled", "torch", "cuda"}:
         raise InvalidInput(
-            f"device {device!r}, backend {backend!r}: use auto, cpu or cuda; auto, compiled or torch"
+            f"device {device!r}, backend {backend!r}: use auto, cpu or cuda; auto, compiled, torch or cuda"
         )
-    if backend == "compiled" or (backend == "auto" and device != "cuda"):
-        return "compiled"
+    if backend == "cuda" and device == "cpu":
+        raise InvalidInput("backend 'cuda' needs a GPU but device is 'cpu'; use device auto or cuda")
+    if backend == "compiled" or (
+        backend == "auto" and (device == "cpu" or not (device == "cuda" or _has_driver()))
+    ):
+        return "compiled", "cpu"
+    if backend == "cuda":
+        _require_kernel(pool)
+    elif backend == "torch" or not _has_kernel(pool):
+        by_torch = backend == "torch" or device == "cuda"
+        return _torch_or_compiled(pool, device, required=backend == "torch") if by_torch else ("compiled", "cpu")
+    return "cuda", "cuda"
+
+
+def _torch_or_compiled(pool: Pool, device: Device, *, required: bool) -> tuple[str, str]:
     from models.device import resolve_device
     from models.lineups import batch_torch
 
-    if not batch_torch.holds(pool):
-        if backend == "torch":
-            raise InvalidInput(
-                "backend 'torch' does not model this pool's rules; use backend 'auto' or 'compiled'"
-            )
-        return "compiled"
-    return str(resolve_device(device))
+    if batch_torch.holds(pool):
+        return "torch", str(resolve_device(device))
+    if required:
+        raise InvalidInput("backend 'torch' does not model this pool's rules; use backend 'auto' or 'compiled'")
+    return "compiled", "cpu"
+
+
+def _has_kernel(pool: Pool) -> bool:
+    """Whether a real GPU can run the kernel for this pool; says in the log why not, unless it is the pool."""
+    from models.lineups import batch_cuda
+
+    if not batch_cuda.holds(pool) or batch_cuda.SIMULATED:
+        return False
+    reason = batch_cuda.why_not()
+    if reason:
+        logger.warning("a GPU is there or asked for, but no CUDA kernel", extra={"reason": reason})
+    return reason is None
+
+
+def _require_kernel(pool: Pool) -> None:
+    from models.lineups import batch_cuda
+
+    if not batch_cuda.holds(pool):
+        raise InvalidInput("backend 'cuda' does not model this pool's rules; use backend 'auto' or 'compiled'")
+    reason = batch_cuda.why_not()
+    if reason:
+        raise batch_cuda.GpuUnusable(f"backend 'cuda' cannot run: {reason}")
+
+
+def _has_driver() -> bool:
+    """Whether an NVIDIA driver is installed, asked of the system itself: numba's CUDA target takes longer to import."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _by_kernel(
+    pool: Pool, whole: Floats, strict: float, rows: NDArray[np.int32], count: Progress, *, required: bool
+) -> tuple[str, NDArray[np.bool_]]:
+    """Solve with the CUDA kernel into `rows`: (who did it, proven (S,)); `compiled` and nothing proven where the GPU
+    fails and is not `required`."""
+    from models.lineups import batch_cuda
+
+    try:
+        found, proven = batch_cuda.solve(pool, whole, strict, step=count)
+    except batch_cuda.GpuUnusable as error:
+        if required:
+            raise
+        logger.warning("the GPU fails, the CPU takes over", extra={"reason": str(error)})
+        count.restart()
+        return "compiled", np.zeros(len(whole), dtype=np.bool_)
+    rows[proven] = found[proven]
+    count.reopen(int((~proven).sum()))
+    return "cuda", proven
 
 
 def grid_step(scores: NDArray[Any]) -> float:

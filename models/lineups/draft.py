@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from features.contests import Contest
 from features.errors import InvalidInput
+from features.recent import RecentOf
 from features.slate import Slate, SlatePlayer
 from models.lineups.problem import Candidate, LineupResult
 from models.lineups.rules import Condition, Group, LineupRules
@@ -32,13 +33,15 @@ def candidates(slate: Slate, projections: pl.DataFrame, contest: Contest) -> lis
     `projections` holds site_id, mean, q10, q90 (fantasy points of a slot that multiplies nothing) and may hold
     ownership (shares), one row per slate player. Where slots are no positions (CPT), rules may name either.
     """
-    by_id: Mapping[str, dict[str, Any]] = {row["site_id"]: row for row in projections.to_dicts()}
+    columns = [name for name in ("site_id", "mean", "q10", "q90", "ownership") if name in projections.columns]
+    by_id: Mapping[str, dict[str, Any]] = {row["site_id"]: row for row in projections.select(columns).to_dicts()}
+    positions = contest.positions
     pool: list[Candidate] = []
     for player in slate.players:
         row = by_id[player.site_id]
-        if row["mean"] <= 0 or not contest.positions & set(player.positions):
+        if row["mean"] <= 0 or positions.isdisjoint(player.positions):
             continue
-        played = tuple(p for p in player.field_positions if p not in contest.positions)
+        played = tuple(p for p in player.field_positions if p not in positions)
         ownership = row.get("ownership")
         pool.append(
             Candidate(
@@ -77,7 +80,7 @@ def draft(
     from models.lineups.optimize import optimize, warm  # brings numba along; keep `--help` quick
 
     warm()
-    pool = candidates(slate, projections.frame, contest)
+    pool = _candidates_of(slate, projections.frame, contest)
     if _needs_ownership(rules):
         pool = owned(pool, contest)
     wanted = fitting(rules, slate, contest, {candidate.id for candidate in pool})
@@ -85,6 +88,10 @@ def draft(
     if wanted.objective.randomness > 0 and pool:
         draws = drawn(slate, projections.frame, pool, n=wanted.n, seed=wanted.objective.seed)
     return optimize(pool, contest, wanted, cancelled=cancelled, draws=draws)
+
+
+#: Slates drafted from again and again, as a server does, keep their candidates.
+_candidates_of: Final = RecentOf(8, candidates)
 
 
 def owned(pool: Sequence[Candidate], contest: Contest) -> list[Candidate]:

@@ -119,7 +119,7 @@ def _contest_rules(contest: Contest) -> list[Rule]:
     if contest.min_games > 1:
         contest_rule(f"at least {contest.min_games} games", min_games=1)
     if contest.min_teams > 1:
-        contest_rule(f"at least {contest.min_teams} teams", min_teams=1)
+        contest_rule(f"at least {contest.min_teams} {_counted_teams(contest)}", min_teams=1)
     if contest.max_per_team < size:
         contest_rule(f"at most {contest.max_per_team} players of one team", max_per_team=size)
     if contest.max_per_game is not None and contest.max_per_game < size:
@@ -130,6 +130,14 @@ def _contest_rules(contest: Contest) -> list[Rule]:
     if contest.salary_cap_usd is not None:
         contest_rule(f"salary cap {contest.salary_cap_usd:,}", salary_cap_usd=None)
     return rules
+
+
+def _counted_teams(contest: Contest) -> str:
+    """`teams`, or whose teams count where not everybody's does (hockey: the goalie's does not)."""
+    if contest.min_teams_positions is None:
+        return "teams"
+    listed = "/".join(sorted(contest.min_teams_positions))
+    return f"teams of {'skaters' if contest.sport == 'nhl' else 'players'} ({listed})"
 
 
 def _seats(contest: Contest) -> str:

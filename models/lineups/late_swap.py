@@ -1,44 +1,38 @@
 """Late swap: entries after lock get their open slots filled anew; what has started stays exactly as it is.
 
 Each entry is an exact search over its whole lineup: a locked player's row may fill his slot only and nobody else
-may fill it. Entries are settled one after the other in the file's order, so what one cannot do never stops the next.
+may fill it. Entries that stay as they are come first, so that no other takes their lineups; the rest are settled one
+after the other in the file's order, so what one cannot do never stops the next.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
-
 from features.errors import FantasyError, InvalidInput
+from models.errors import Cancelled
 from models.lineups.draft import game_key
 from models.lineups.problem import Lineup
 from models.lineups.rules import LineupRules
 from models.lineups.seated import Board, Seats, build_board, seat_late_games_flexibly
+from models.lineups.swap_round import Open, Round, missed, raise_minimums
 
 if TYPE_CHECKING:
     from features.contests import Contest
     from features.slate import Slate
     from features.sources.entries import Entries, Entry
-    from models.lineups.compile import Flags, Ints
     from models.lineups.portfolio import Solved
     from models.projection.slate import SlateProjections
 
 Mode = Literal["optimize", "replace_out"]
 Status = Literal["kept", "swapped", "unswappable"]
 MODES: Final[tuple[Mode, ...]] = ("optimize", "replace_out")
-#: What is given up, in this order, for an entry that cannot have it all: nothing, exposures, his own rules, both
-#: these and that no two entries of a contest are the same.
-_NOTES: Final = (
-    "",
-    "exposure limits let go: no lineup is left under them",
-    "your own rules let go: the open slots cannot keep them",
-    "same as another entry of its contest: nothing else fits its open slots",
-)
+#: Points; lineups closer than this are equally good.
+TIE: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,80 +132,80 @@ def late_swap(
     A slot is locked when the file says so or its player's game has started; locked slots are never touched, also when
     the player left the slate or projects 0. `out` (site ids) adds to those the slate marks out. `replace_out` changes
     only entries that hold somebody out (or an empty slot), `optimize` all. Exposure limits of `rules` count over all
-    entries, and the entries of one contest stay distinct, wherever that leaves a lineup.
-    Raises `InvalidInput` for a naive `now`, an unknown mode or an `out` id that is not on the slate, and `Cancelled`;
-    never because of one entry.
+    entries, and the entries of one contest stay distinct, wherever that leaves a lineup; players' minimum exposures are
+    raised as far as open slots allow, and `warnings` name those that are not reached.
+    Raises `InvalidInput` for a naive `now`, an unknown mode or an id that is not on the slate, and `Cancelled`; never
+    because of one entry.
     """
     from models.lineups.optimize import warm
 
-    _check(slate, now, out, mode)
+    _check(slate, now, {"out": out, "player_min_exposure": rules.player_min_exposure.keys()}, mode)
     import scipy.optimize  # noqa: F401 - loading it is not the swap's time
 
     warm()
     began = time.perf_counter()
     started = started_games(slate, entries, now)
     board = build_board(entries, slate, projections.frame, contest, rules, started=started, out=out)
-    round_ = _Round(board, rules, len(entries.entries))
+    round_ = Round(board, rules, len(entries.entries))
+    settled = _settle(round_, entries.entries, mode, cancelled)
+    took = (time.perf_counter() - began) * 1e3
+    warnings = (*board.warnings, *missed(round_))
+    return SwapResult(tuple(settled[at] for at in sorted(settled)), took, warnings)
+
+
+def _settle(
+    round_: Round, entries: Sequence[Entry], mode: Mode, cancelled: Callable[[], bool] | None
+) -> dict[int, EntrySwap]:
+    """What becomes of every entry: first of those that stay as they are, whose lineups are then nobody else's."""
     settled: dict[int, EntrySwap] = {}
     waiting: list[tuple[int, Entry, Seats]] = []
-    for at, entry in enumerate(entries.entries):
-        verdict = _verdict(board, entry, mode)
+    filled: dict[int, Open] = {}
+    for at, entry in enumerate(entries):
+        verdict = _verdict(round_.board, entry, mode)
         if isinstance(verdict, Seats):
             waiting.append((at, entry, verdict))
         else:
             settled[at] = verdict
             round_.take(entry)
+    asked: dict[int, _Found] = {}
     for at, entry, seats in waiting:
-        if cancelled is not None and cancelled():
-            from models.errors import Cancelled
+        if seats.uploaded is None or seats.gone:
+            continue
+        _check_cancelled(cancelled, len(settled), len(entries))
+        asked[at] = _preferring_held(round_, entry, seats, _search(round_, entry, seats))
+        if asked[at].is_held(seats):
+            settled[at] = _swap(round_, entry, seats, asked[at], filled, at)
+    for at, entry, seats in waiting:
+        if at in settled:
+            continue
+        _check_cancelled(cancelled, len(settled), len(entries))
+        found = asked.get(at)
+        if found is None or found.solved is None or found.note or not round_.still(entry, seats, found.solved):
+            found = _search(round_, entry, seats)
+        settled[at] = _swap(round_, entry, seats, found, filled, at)
+    _check_cancelled(cancelled, len(settled), len(entries))
+    for at, each in raise_minimums(round_, filled).items():
+        settled[at] = _outcome(round_.board, each.entry, each.seats, each.found, each.note)
+    return settled
 
-            raise Cancelled(f"late swap stopped after {len(settled)} of {len(entries.entries)} entries")
-        settled[at] = _swap(round_, entry, seats)
-    took = (time.perf_counter() - began) * 1e3
-    return SwapResult(tuple(settled[at] for at in sorted(settled)), took, board.warnings)
 
-
-def _check(slate: Slate, now: datetime, out: frozenset[str], mode: str) -> None:
+def _check(slate: Slate, now: datetime, named: Mapping[str, Set[str]], mode: str) -> None:
     if now.utcoffset() is None:
         raise InvalidInput(f"now {now.isoformat()} has no time zone; write it as {now.isoformat()}+00:00 for UTC")
     if mode not in MODES:
         raise InvalidInput(f"mode {mode!r} is not known; choose one of {', '.join(MODES)}")
-    unknown = sorted(out - {player.site_id for player in slate.players})
-    if unknown:
-        raise InvalidInput(f"out names {unknown[0]!r}, who is not on slate {slate.slate_id}; use its players' ids")
+    known = {player.site_id for player in slate.players}
+    for field, ids in named.items():
+        unknown = sorted(ids - known)
+        if unknown:
+            raise InvalidInput(
+                f"{field} names {unknown[0]!r}, who is not on slate {slate.slate_id}; use its players' ids"
+            )
 
 
-@dataclass(slots=True)
-class _Round:
-    """The swap under way: how often each candidate is used so far and which lineups each contest holds."""
-
-    board: Board
-    rules: LineupRules
-    total: int
-    count: Ints = field(init=False)
-    limit: Ints = field(init=False)
-    taken: dict[str, list[Solved]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        from models.lineups.quotas import allowed_count
-
-        own, most = self.rules.player_max_exposure, self.rules.max_exposure
-        players = self.board.pool.candidates
-        self.count = np.zeros(len(players), dtype=np.int64)
-        self.limit = np.array([allowed_count(own.get(c.id, most), max(1, self.total)) for c in players])
-
-    def take(self, entry: Entry, found: Solved | None = None) -> None:
-        """Count a lineup that is settled: `found`, or what the entry holds as far as its players are known."""
-        from models.lineups.portfolio import Solved as Settled
-
-        if found is None:
-            rows = [row for row in self.board.rows_held(entry) if row is not None]
-            found = Settled(tuple(rows), 0.0, 0.0) if len(rows) == self.board.pool.size else None
-        else:
-            rows = list(found.rows)
-        self.count[self.board.pool.source[rows]] += 1
-        if found is not None:
-            self.taken.setdefault(entry.contest_id, []).append(found)
+def _check_cancelled(cancelled: Callable[[], bool] | None, settled: int, entries: int) -> None:
+    if cancelled is not None and cancelled():
+        raise Cancelled(f"late swap stopped after {settled} of {entries} entries")
 
 
 def _verdict(board: Board, entry: Entry, mode: Mode) -> Seats | EntrySwap:
@@ -232,70 +226,61 @@ def _settled(entry: Entry, seats: Seats, status: Status, reason: str) -> EntrySw
     return EntrySwap(entry.entry_id, status, reason, (), seats.uploaded, seats.uploaded)
 
 
-def _swap(round_: _Round, entry: Entry, seats: Seats) -> EntrySwap:
-    board, held = round_.board, seats.uploaded
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The best lineup of an entry and what gave way for it."""
+
+    solved: Solved | None
+    note: str
+
+    def is_held(self, seats: Seats) -> bool:
+        """Whether it is the entry's own and nothing gave way for it."""
+        return self.solved is not None and not self.note and set(self.solved.rows) == set(seats.held.values())
+
+
+def _search(round_: Round, entry: Entry, seats: Seats) -> _Found:
     try:
-        found, note = _search(round_, entry, seats)
+        return _Found(*round_.search(entry, seats))
     except FantasyError as error:
-        found, note = None, str(error)
-    if found is None:
+        return _Found(None, str(error))
+
+
+def _preferring_held(round_: Round, entry: Entry, seats: Seats, found: _Found) -> _Found:
+    """What the entry holds, where that is as good as the best and allowed: nobody gains by another as good."""
+    rows = list(seats.held.values())
+    held = float(round_.board.pool.score[rows].sum())
+    if found.solved is None or found.note or found.is_held(seats) or held < found.solved.projection - TIE:
+        return found
+    same = round_.search_with(entry, seats, rows)
+    return found if same is None else _Found(same, "")
+
+
+def _swap(round_: Round, entry: Entry, seats: Seats, found: _Found, filled: dict[int, Open], at: int) -> EntrySwap:
+    """Settle an entry with what was found for it; where that can be used it goes into `filled` too."""
+    board = round_.board
+    if found.solved is None:
         round_.take(entry)
-        return _settled(entry, seats, "unswappable", note or _why(board, seats))
-    found = seat_late_games_flexibly(board, seats, found)
-    lineup = board.lineup(found)
+        return _settled(entry, seats, "unswappable", found.note or _why(board, seats))
+    swap = _outcome(board, entry, seats, found.solved, found.note)
+    if swap.status == "unswappable":
+        round_.take(entry)
+    else:
+        filled[at] = Open(entry, seats, found.solved)
+        round_.take(entry, found.solved)
+    return swap
+
+
+def _outcome(board: Board, entry: Entry, seats: Seats, found: Solved, note: str) -> EntrySwap:
+    """The entry with this lineup; unswappable where the site would refuse it."""
+    held = seats.uploaded
+    lineup = board.lineup(seat_late_games_flexibly(board, seats, found))
     if problems := board.problems(lineup):
-        round_.take(entry)
         return _settled(entry, seats, "unswappable", f"{'; '.join(problems)}; left as uploaded")
-    round_.take(entry, found)
     if held is not None and {p.id for p in lineup.players} == {p.id for p in held.players}:
         kept = replace(held, bound=lineup.bound, gap=max(0.0, lineup.bound - held.projection))
         return EntrySwap(entry.entry_id, "kept", note or "already the best it can be", (), kept, held)
     said = "; ".join(part for part in (seats.said, note) if part)
     return EntrySwap(entry.entry_id, "swapped", said, _replaced(board, entry, lineup), lineup, held)
-
-
-def _search(round_: _Round, entry: Entry, seats: Seats) -> tuple[Solved | None, str]:
-    """The best lineup around the locked slots and what had to give way for it."""
-    from models.lineups.compile import min_unique
-    from models.lineups.core import ExactSearch
-    from models.lineups.portfolio import Portfolio
-
-    board, taken = round_.board, round_.taken.get(entry.contest_id, [])
-    closed, upper = _closed(round_)
-    limited = bool(closed.any()) or upper is not None
-    for step, note in enumerate(_NOTES):
-        if (step == 1 and not limited) or (step == 3 and not taken):
-            continue  # nothing to give up that the step before had not
-        pool = board.around(seats, own_rules=step < 2)
-        unique = min_unique(round_.rules, pool.size) if step < 2 else 1
-        portfolio = Portfolio(pool, unique)
-        portfolio.chosen = list(taken) if step < 3 else []
-        if step == 0:
-            portfolio.allowed = portfolio.allowed & (~closed | pool.locked)
-            if upper is not None:
-                portfolio.upper = upper
-        found = ExactSearch(pool, unique)(portfolio, 1)
-        if found:
-            return found[0], note
-    return None, ""
-
-
-def _closed(round_: _Round) -> tuple[Flags, Ints | None]:
-    """Rows whose exposure is used up, and the rule rows' upper bounds where a quota is full."""
-    pool = round_.board.pool
-    closed = (round_.count >= round_.limit)[pool.source]
-    upper: Ints | None = None
-    lineups = [list(found.rows) for group in round_.taken.values() for found in group] if pool.quotas else []
-    for quota in pool.quotas:
-        used = sum(int(quota.members[rows].sum()) >= quota.threshold for rows in lineups)
-        if used < quota.most:
-            continue
-        if quota.row is None:
-            closed = closed | quota.members
-        else:
-            upper = pool.rows.upper.copy() if upper is None else upper
-            upper[quota.row] = min(int(upper[quota.row]), quota.threshold - 1)
-    return closed, upper
 
 
 def _why(board: Board, seats: Seats) -> str:

@@ -71,9 +71,11 @@ class Portfolio:
         self.members.add(frozenset(found.rows))
         used = pool.source[rows]
         self.count[used] += 1
-        full = used[self.count[used] >= pool.limit[rows]]
-        if len(full):
-            self._bar(np.isin(pool.source, full))
+        full = self.count[used] >= pool.limit[rows]
+        if full.any():
+            barred = np.zeros(len(self.count), dtype=np.bool_)
+            barred[used[full]] = True
+            self._bar(barred[pool.source])
         for at, quota in enumerate(pool.quotas):
             if int(quota.members[rows].sum()) >= quota.threshold:
                 self.held[at] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,11 @@ class RosteredPlayer:
     salary: int
     projection: float
 
+    def as_json(self) -> dict[str, Any]:
+        """His place in `Lineup.as_json`."""
+        return {"id": self.id, "name": self.name, "slot": self.slot, "team": self.team, "salary": self.salary,
+                "projection": round(self.projection, 4)}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Lineup:
@@ -55,17 +61,17 @@ class Lineup:
 
     def as_json(self) -> dict[str, Any]:
         """The shape printed by `fantasy lineups --json` and returned by `POST /v1/lineups`."""
+        return self.document([player.as_json() for player in self.players])
+
+    def document(self, players: list[dict[str, Any]]) -> dict[str, Any]:
+        """`as_json` with these players in it."""
         return {
-            "players": [
-                {"id": p.id, "name": p.name, "slot": p.slot, "team": p.team, "salary": p.salary,
-                 "projection": round(p.projection, 4)}
-                for p in self.players
-            ],
+            "players": players,
             "salary": self.salary,
             "projection": round(self.projection, 4),
             "bound": round(self.bound, 4),
             "gap": round(self.gap, 4),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,18 @@ class LineupResult:
     bound: float | None = None
     gap: float | None = None
     exposures: tuple[ExposureCount, ...] = ()
+
+
+def lineups_as_json(
+    lineups: Sequence[Lineup], player: Callable[[RosteredPlayer], dict[str, Any]] = RosteredPlayer.as_json
+) -> list[dict[str, Any]]:
+    """`Lineup.as_json` of each, with `player` for its players, asked once for an object that many lineups hold.
+
+    Such players share one document: change none of them.
+    """
+    seats = {id(seat): seat for lineup in lineups for seat in lineup.players}
+    made = {key: player(seat) for key, seat in seats.items()}
+    return [lineup.document([made[id(seat)] for seat in lineup.players]) for lineup in lineups]
 
 
 def lineup_from_json(body: dict[str, Any]) -> Lineup:

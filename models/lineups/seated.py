@@ -22,12 +22,15 @@ from models.lineups.draft import candidates, fitting, game_key, owned
 from models.lineups.portfolio import Solved
 from models.lineups.problem import Candidate, Lineup, RosteredPlayer
 from models.lineups.rules import LineupRules
-from models.projection.slate import OUT_STATUSES
+from models.projection.slate import OUT_STATUSES, SCHEMA
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from features.contests import Contest
     from features.slate import Slate
     from features.sources.entries import Entries, Entry
+    from models.projection.slate import SlateProjections
 
 #: Staying where he is counts for less than any step of seating later games more flexibly.
 _STAY = 0.01
@@ -295,6 +298,30 @@ def unlisted_players(entries: Entries) -> tuple[SlatePlayer, ...]:
     return tuple(found.values())
 
 
+def read_for_swap(
+    file: Path | str | bytes, slate: Slate, projections: SlateProjections, contest: Contest
+) -> tuple[Entries, SlateProjections]:
+    """The entries of a file, and the projections of everybody in them: `Entries.slate` may list more players.
+
+    Players the file holds and the salary file lacks project nothing; their locked slots can be kept. Raises as
+    `read_entries`.
+    """
+    from features.sources.entries import read_entries
+
+    entries = read_entries(file, slate, contest)
+    unlisted = unlisted_players(entries)
+    if not unlisted:
+        return entries, projections
+    rows = [
+        {"site_id": p.site_id, "name": p.name, "team": p.team, "positions": list(p.positions), "salary": p.salary_usd,
+         "mean": 0.0, "q10": 0.0, "q50": 0.0, "q90": 0.0, "p_play": 0.0, "basis": "out"}
+        for p in unlisted
+    ]  # fmt: skip
+    frame = pl.concat([projections.frame, pl.DataFrame(rows, schema=SCHEMA)], how="diagonal")
+    whole = replace(slate, players=(*slate.players, *unlisted))
+    return read_entries(file, whole, contest), replace(projections, frame=frame)
+
+
 def _why_gone(player: SlatePlayer, mean: float, out: frozenset[str]) -> str:
     if player.site_id in out:
         return "is out"
@@ -315,8 +342,6 @@ def _warnings(rules: LineupRules, unlisted: list[str]) -> tuple[str, ...]:
     if unlisted:
         names = ", ".join(unlisted[:5])
         said.append(f"{len(unlisted)} players of the entries are not in the salary file (such as {names})")
-    if rules.player_min_exposure:
-        said.append("minimum exposures are not enforced by a late swap")
     if rules.objective.randomness > 0:
         said.append("randomness is not applied by a late swap: every lineup is the best by its projections")
     return tuple(said)

@@ -24,7 +24,9 @@ class ProjectionConfig:
     """Inputs, size and output grid.
 
     `announced` are groups of features known only shortly before tip-off, line-ups first: each group is hidden
-    from training rows at random on its own, so either may be missing when a slate is asked about.
+    from training rows at random on its own, so either may be missing when a slate is asked about. `stats` are the
+    columns of the box line answered beside the sites' fantasy points (names of `features.labels.BOX_LINE`); empty
+    in bundles from before they were.
     """
 
     features: tuple[str, ...]
@@ -35,6 +37,17 @@ class ProjectionConfig:
     sites: tuple[str, ...] = SITES
     levels: tuple[float, ...] = LEVELS
     announced_hidden: float = ANNOUNCED_HIDDEN
+    stats: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What the heads answer, in order: sites, then stats."""
+        return (*self.sites, *self.stats)
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """The stats that are whole numbers."""
+        return tuple(name for name in self.stats if name != "minutes")
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `bundle.json`."""

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.scoring import Site
 from features.slate import Slate, SlatePlayer
 from features.tables import EASTERN
 from features.views import ANNOUNCED_FEATURES, Views, player_rows
@@ -20,6 +21,7 @@ from features.views.entities import OUT_STATUSES as RULED_OUT
 from features.views.entities import slate_entities
 from models.bundle import LoadedModel
 from models.calibration import ResidualSpread
+from models.projection import newcomer
 from models.projection.config import LEVELS
 
 #: Injury marks that say a player will not play; `IL` is Yahoo's.
@@ -38,12 +40,21 @@ SCHEMA: Final[dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What the champion was asked (`rows`, feature rows of players) and its `output` on them, all of it."""
+
+    rows: pl.DataFrame
+    output: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class SlateProjections:
     """One row per salary row, in the slate's order.
 
     `mean` and quantiles are fantasy points on the slate's site with the chance of not playing (0 points) mixed
-    in. `basis` says where they come from: champion, file_average, user, or out. `data_timestamp` is the newest
-    moment known at lock (UTC); `fallback` means that no row comes from the champion.
+    in. `basis` says where they come from: champion, file_average, prior (of newcomers), user, or out. `data_timestamp`
+    is the newest moment known at lock (UTC); `fallback` means that no row comes from the champion. `answered` is for
+    who reads more of the champion's answer than points; None where it did not answer.
     """
 
     frame: pl.DataFrame
@@ -52,6 +63,7 @@ class SlateProjections:
     fallback: bool
     data_timestamp: datetime | None
     warnings: tuple[str, ...]
+    answered: Answered | None = None
 
 
 def project_slate(
@@ -64,11 +76,13 @@ def project_slate(
 ) -> SlateProjections:
     """Project every player of `slate` as of its lock; `active` are NBA person ids on tonight's active lists, who play.
 
-    Players ruled out get 0. Players the champion does not know get their file average, and when it knows nobody
+    Players ruled out get 0. Players the champion does not know get their file average, or the prior of newcomers
+    where that is 0; when it knows nobody
     (or there is no champion, no lock, or another sport) everybody does and `fallback` is true; `warnings` say why.
     """
     warnings: list[str] = []
-    answers = _champion_answers(slate, model, views, directory, active, warnings)
+    answered = _answered(slate, model, views, directory, warnings)
+    answers = {} if answered is None or model is None else _mixed(answered, slate.site, model, active)
     rows = []
     for player in slate.players:
         if player.injury_status.strip().upper() in OUT_STATUSES:
@@ -76,6 +90,8 @@ def project_slate(
         elif player.player_id is not None and player.player_id in answers:
             points, p_play = answers[player.player_id]
             basis = "champion"
+        elif answers and player.average_points <= 0:
+            points, p_play, basis = _newcomer(slate.site), newcomer.PLAYS, "prior"
         else:
             points, p_play, basis = _file_average(player, slate.site, model), 1.0, "file_average"
         rows.append({**_identity(player), **points, "p_play": p_play, "basis": basis})
@@ -85,11 +101,17 @@ def project_slate(
         warnings.append(
             f"{missing} of {frame.height} players are unknown to the champion: file average points used"
         )
+    newcomers = frame.filter(pl.col("basis") == "prior").height
+    if newcomers:
+        warnings.append(
+            f"{newcomers} of {frame.height} players are unknown to the champion and have no file average: they get "
+            f"what newcomers score, and a chance of {newcomer.PLAYS:.0%} to play"
+        )
     if slate.players and not answers:
         warnings.append(f"every projection of slate {slate.slate_id} is the file's own average points")
     return SlateProjections(
         frame, model.name if model else "file_average", model.version if model else "", not answers,
-        _data_timestamp(views, slate.lock), tuple(warnings),
+        _data_timestamp(views, slate.lock), tuple(warnings), answered,
     )  # fmt: skip
 
 
@@ -112,24 +134,19 @@ def mixture_quantiles(
     return result
 
 
-def _champion_answers(
-    slate: Slate,
-    model: LoadedModel | None,
-    views: Views,
-    directory: pl.DataFrame,
-    active: Set[int],
-    warnings: list[str],
-) -> dict[int, tuple[dict[str, float], float]]:
-    """Points and P(plays) by player id; empty with a warning when the champion cannot answer."""
+def _answered(
+    slate: Slate, model: LoadedModel | None, views: Views, directory: pl.DataFrame, warnings: list[str]
+) -> Answered | None:
+    """The champion's answer; None with a warning when it cannot answer."""
     if model is None:
         warnings.append("no champion is registered: run `fantasy run` or `fantasy train` first")
-        return {}
+        return None
     if slate.lock is None:
         warnings.append(f"slate {slate.slate_id} has no date: pass --date so that the champion can answer")
-        return {}
+        return None
     if slate.sport != "nba" or slate.site not in model.config["sites"]:
         warnings.append(f"{model.name} does not project {slate.sport} on {slate.site}")
-        return {}
+        return None
     locked_on = slate.lock.astimezone(ZoneInfo(EASTERN)).date()
     if model.trained_through >= locked_on:
         warnings.append(
@@ -142,17 +159,18 @@ def _champion_answers(
     rows = rows.filter(pl.col("player_id").is_in(list(known)) & pl.col("games_career").is_not_null())
     if rows.is_empty():
         warnings.append(f"{model.name} knows none of the slate's {len(slate.players)} players")
-        return {}
+        return None
     if not any(player.injury_status.strip() for player in slate.players):
         # Without injury marks the list is not a list of who plays: an absent star would look like a return.
         rows = rows.with_columns(pl.lit(None, dtype=pl.Float32).alias(name) for name in ANNOUNCED_FEATURES)
-    return _mixed(rows, slate.site, model, active)
+    return Answered(rows, model.outputs(rows))
 
 
 def _mixed(
-    rows: pl.DataFrame, site: str, model: LoadedModel, active: Set[int]
+    answered: Answered, site: str, model: LoadedModel, active: Set[int]
 ) -> dict[int, tuple[dict[str, float], float]]:
-    answer = model.outputs(rows)
+    """Points and P(plays) by player id."""
+    rows, answer = answered.rows, answered.output
     index = list(model.config["sites"]).index(site)
     p_play = np.where([player in active for player in rows["player_id"].to_list()], 1.0, answer["p_play"])
     mean = p_play * answer["mean"][:, index]
@@ -161,6 +179,13 @@ def _mixed(
         player: ({"mean": float(m), **dict(zip(ASKED, map(float, q), strict=True))}, float(p))
         for player, m, q, p in zip(rows["player_id"].to_list(), mean, mixed, p_play, strict=True)
     }
+
+
+def _newcomer(site: Site) -> dict[str, float]:
+    mean, quantiles = newcomer.newcomer(site)
+    plays = np.array([newcomer.PLAYS])
+    mixed = mixture_quantiles(quantiles[None], newcomer.LEVELS, plays, list(ASKED.values()))[0]
+    return {"mean": newcomer.PLAYS * mean, **dict(zip(ASKED, map(float, mixed), strict=True))}
 
 
 def _file_average(player: SlatePlayer, site: str, model: LoadedModel | None) -> dict[str, float]:

@@ -19,8 +19,8 @@ from models.bundle import LoadedModel, load_bundle
 from models.families import family_of
 from models.training.config import TrainingParams
 from models.training.fit import Identity, RunOptions, learn
+from models.training.folds import TRAINING_SEASONS, slices_before
 from models.training.run import Progress
-from models.training.walk_forward import PROJECTION_SEASONS, slices_before
 
 FAMILY = "projection"
 
@@ -60,7 +60,7 @@ class AsOfModels:
         if self._rows is None:
             self._rows = family_of(FAMILY).labelled_rows(self.tables, self.views)
         season = start.year if start.month >= SEASON_STARTS_MONTH else start.year - 1
-        newest = pl.col("season") >= season - PROJECTION_SEASONS
+        newest = pl.col("season") >= season - TRAINING_SEASONS[FAMILY]
         fit, calibrate = slices_before(self._rows.filter(newest), start, chosen.calibration_days)
         made = datetime.combine(start, datetime.min.time(), tzinfo=UTC)
         identity = Identity(f"{self.league}-{FAMILY}", self.league, made)

@@ -30,6 +30,35 @@ class Optimisation:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingChoices:
+    """What a caller asks of one training beside `params.yaml`; None leaves the file's value.
+
+    `precision` is one of `models.device.WANTED`, `devices` the number of processes that share every batch.
+    """
+
+    resume: bool = False
+    precision: str = "auto"
+    devices: int = 1
+    accumulate: int | None = None
+    max_epochs: int | None = None
+
+    def applied(self, params: Mapping[str, Any], family: str) -> dict[str, Any]:
+        """`params` with the family's section changed as asked."""
+        asked = {"accumulate": self.accumulate, "max_epochs": self.max_epochs}
+        changed = {key: value for key, value in asked.items() if value is not None}
+        section = dict(params.get("train", params))
+        section[family] = {**section.get(family, {}), **changed}
+        return {**params, "train": section} if "train" in params else section
+
+    def as_tag(self) -> str:
+        """What makes the model another one than the file alone would, in words; empty when nothing does."""
+        words = {"precision": self.precision, "accumulate": self.accumulate, "max_epochs": self.max_epochs}
+        words["devices"] = self.devices
+        plain = TrainingChoices()
+        return ",".join(f"{key}={value}" for key, value in words.items() if value != getattr(plain, key))
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingParams:
     """The `train` section for one family: slices in game dates (a family may set its own), size, optimisation."""
 

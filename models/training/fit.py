@@ -6,29 +6,26 @@ bundle comes from a game of the test slice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 
 from features.errors import InvalidInput
 from features.labels import player_labels
+from features.play.plays import NO_PLAYS, Plays
 from features.scoring import SITES
 from features.splits import Split, holdout
 from features.tables import Tables
-from features.views import (
-    ANNOUNCED_FEATURES,
-    GAME_ANNOUNCED_FEATURES,
-    GAME_FEATURES,
-    PLAYER_FEATURES,
-    VIEW_VERSIONS,
-    Views,
-)
+from features.views import VIEW_VERSIONS, Views
 from models.baselines import player_baselines
 from models.bundle import Bundle, LoadedModel, load_bundle, save_bundle
 from models.calibration import fit_residual_spread
@@ -37,18 +34,14 @@ from models.errors import TrainingError
 from models.evaluation import flat
 from models.families import family_of
 from models.projection.availability import fit_availability
-from models.projection.config import LEVELS, ProjectionConfig
+from models.projection.config import LEVELS
 from models.report import slice_report
 from models.training.candidates import candidate_rows
-from models.training.config import TrainingParams
+from models.training.config import Optimisation, TrainingChoices, TrainingParams
+from models.training.packed import Slice, spilled
 from models.training.run import FitResult, Progress, fit_network
+from models.training.watch import EpochEnd
 from models.trunk import feature_matrix
-from models.win_probability.config import WinProbabilityConfig
-
-#: Fewest rows worth fitting and calibrating on; below them a network only memorises.
-LEAST_ROWS: Final[dict[str, tuple[int, int]]] = {"projection": (500, 100), "win_probability": (100, 30)}
-#: Announced features that need the starting five; the others need only the list of who is out.
-LINE_UP: Final = ("announced_starter", "starter_change", "min_in_role", "dk_in_role")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +65,7 @@ class TrainedModel:
     samples_per_s: float
     precision: Precision
     device: str
+    machine: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +80,17 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Where and how to run: `checkpoints` folder, device, whether to resume, who hears of progress."""
+    """Where and how to run: `checkpoints` folder, device, whether to resume, who hears of progress, precision, how
+    many processes, and who judges each epoch (see `fit_network`)."""
 
     checkpoints: Path
     device: str = "auto"
     resume: bool = False
     on_progress: Progress | None = None
     show_bar: bool = False
+    precision: str = "auto"
+    devices: int = 1
+    on_epoch: EpochEnd | None = None
 
 
 def train(
@@ -106,31 +104,83 @@ def train(
     league: str = "nba",
     created_at: datetime | None = None,
     references: Mapping[str, Any] | None = None,
+    plays: Plays = NO_PLAYS,
     checkpoints: Path | None = None,
     device: str = "auto",
     resume: bool = False,
     on_progress: Progress | None = None,
     show_bar: bool = False,
+    choices: TrainingChoices | None = None,
 ) -> TrainedModel:
     """Train `family` on everything known before the day of `as_of` and write its bundle to the folder `out`.
 
     `created_at` defaults to `as_of`; `checkpoints` to `{out}.checkpoints`. `resume` continues an interrupted run
-    on the same data and parameters. Raises `TrainingError` when the data cannot carry a model.
+    on the same data and parameters; `choices` are what the caller asks beside `params`. Raises `TrainingError` when
+    the data cannot carry a model, `InvalidInput` for a choice this machine cannot serve.
     """
-    chosen = TrainingParams.read(params, family)
-    rows = family_of(family).labelled_rows(tables, views)
-    try:
-        split = holdout(rows, as_of, chosen.holdout_days, chosen.calibration_days)
-    except InvalidInput as error:
-        raise TrainingError(f"cannot train {family}: {error}") from error
+    choices = choices or TrainingChoices(resume=resume)
+    chosen = TrainingParams.read(choices.applied(params, family), family)
+    split = split_rows(family, tables, views, chosen, as_of=as_of, plays=plays)
     identity = Identity(f"{league}-{family}", league, created_at or as_of, dict(references or {}))
     options = RunOptions(
-        checkpoints or out.with_name(f"{out.name}.checkpoints"), device, resume, on_progress, show_bar
-    )
+        checkpoints or out.with_name(f"{out.name}.checkpoints"), device, choices.resume, on_progress, show_bar,
+        choices.precision, choices.devices,
+    )  # fmt: skip
     bundle, fitted = learn(
         family, split.fit, split.calibrate, chosen, identity, options, out=out, tables=tables, views=views
     )
     return _tested(load_bundle(bundle.path), fitted, split, tables, params)
+
+
+def split_rows(
+    family: str, tables: Tables, views: Views, chosen: TrainingParams, *, as_of: datetime, plays: Plays = NO_PLAYS
+) -> Split:
+    """The family's labelled rows known before the day of `as_of`: to fit, to calibrate, to test.
+
+    Raises `TrainingError` when there are too few dates.
+    """
+    rows = family_of(family).labelled_rows(tables, views, plays=plays)
+    try:
+        return holdout(rows, as_of, chosen.holdout_days, chosen.calibration_days)
+    except InvalidInput as error:
+        raise TrainingError(f"cannot train {family}: {error}") from error
+
+
+@contextmanager
+def arrays_of(
+    family: str, fit: pl.DataFrame, calibrate: pl.DataFrame, config: Any, beside: Path
+) -> Iterator[tuple[Slice, Slice]]:
+    """Inputs and labels of both slices; large ones are mapped from files beside the folder `beside` until the end.
+
+    Raises `TrainingError` when they cannot carry a model.
+    """
+    kind = family_of(family)
+    # Named, not random: what a killed training left is overwritten by the next and removed.
+    folder = beside.with_name(f".{beside.name}.rows")
+    try:
+        fitting, calibrating = (
+            spilled((feature_matrix(rows, config.features), kind.labels(rows, config)), folder / name)
+            for name, rows in (("fit", fit), ("calibrate", calibrate))
+        )
+        _check(family, fit, fitting[1], calibrate)
+        yield fitting, calibrating
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fitted_network(
+    family: str, config: Any, slices: tuple[Slice, Slice], optimisation: Optimisation, options: RunOptions
+) -> FitResult:
+    """A new network of this family, its scales taken from the fit slice, trained as asked."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(optimisation.seed)
+        network: Any = family_of(family).build(config.as_json())
+    network.fit_scales(*slices[0])
+    return fit_network(
+        network, *slices, optimisation, checkpoints=options.checkpoints, device=options.device,
+        resume=options.resume, on_progress=options.on_progress, show_bar=options.show_bar,
+        precision=options.precision, devices=options.devices, on_epoch=options.on_epoch,
+    )  # fmt: skip
 
 
 def learn(
@@ -149,21 +199,12 @@ def learn(
 
     With `tables` and `views` a projection bundle also carries P(plays) and the spread of file averages.
     """
-    _check(family, fit, calibrate)
     kind = family_of(family)
-    config = network_config(family, chosen.size)
-    inputs = [feature_matrix(rows, config.features) for rows in (fit, calibrate)]
-    targets = [kind.labels(rows, config) for rows in (fit, calibrate)]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(chosen.optimisation.seed)
-        network: Any = kind.build(config.as_json())
-    network.fit_scales(inputs[0], targets[0])
-    fitted = fit_network(
-        network, (inputs[0], targets[0]), (inputs[1], targets[1]), chosen.optimisation,
-        checkpoints=options.checkpoints, device=options.device, resume=options.resume,
-        on_progress=options.on_progress, show_bar=options.show_bar,
-    )  # fmt: skip
-    calibration = kind.calibrate(fitted.network, inputs[1], targets[1])
+    config = kind.config(chosen.size)
+    with arrays_of(family, fit, calibrate, config, options.checkpoints) as slices:
+        fitted = fitted_network(family, config, slices, chosen.optimisation, options)
+        calibration = kind.calibrate(fitted.network, *slices[1])
+        known = slices[1][0][-31:].copy()
     through = _last(calibrate)
     if family == "projection" and tables is not None and views is not None:
         calibration["availability"] = _availability(tables, views, config.features, through)
@@ -176,32 +217,25 @@ def learn(
         fit_through=_last(fit), calibrated_through=through, trained_through=through,
         created_at=identity.created_at,
     )  # fmt: skip
-    return save_bundle(out, bundle, fitted.network, np.vstack([unknown, inputs[1][-31:]])), fitted
+    return save_bundle(out, bundle, fitted.network, np.vstack([unknown, known])), fitted
 
 
-def network_config(family: str, size: Mapping[str, Any]) -> ProjectionConfig | WinProbabilityConfig:
-    """The network of a family on all the features its views offer."""
-    if family == "win_probability":
-        return WinProbabilityConfig(GAME_FEATURES, (GAME_ANNOUNCED_FEATURES,), **size)
-    others = tuple(name for name in ANNOUNCED_FEATURES if name not in LINE_UP)
-    return ProjectionConfig(PLAYER_FEATURES, (LINE_UP, others), **size)
-
-
-def _check(family: str, fit: pl.DataFrame, calibrate: pl.DataFrame) -> None:
-    least = LEAST_ROWS[family]
+def _check(family: str, fit: pl.DataFrame, targets: NDArray[np.float32], calibrate: pl.DataFrame) -> None:
+    least = family_of(family).LEAST_ROWS
     if fit.height < least[0] or calibrate.height < least[1]:
         raise TrainingError(
             f"{family}: {fit.height} rows to fit and {calibrate.height} to calibrate are too few; collect more "
             f"games (at least {least[0]} and {least[1]} rows) or lower holdout_days and calibration_days in "
             "params.yaml"
         )
-    column = "home_win" if family == "win_probability" else f"fantasy_points_{SITES[0]}"
-    if fit[column].drop_nulls().n_unique() < 2:
+    label = targets[:, 0]
+    if len(np.unique(label[~np.isnan(label)])) < 2:
         raise TrainingError(
-            f"{family}: every label {column} in the fit slice is the same; check the scores collected"
+            f"{family}: every label in the fit slice is the same (targets: {', '.join(family_of(family).TARGETS)}); "
+            "check the scores collected"
         )
-    if family == "projection" and not fit[column].is_finite().all():
-        raise TrainingError(f"{family}: {column} holds values that are not finite; validate the box table")
+    if np.isinf(targets).any():
+        raise TrainingError(f"{family}: labels hold values that are not finite; validate the box table")
 
 
 def _availability(tables: Tables, views: Views, features: tuple[str, ...], through: date) -> dict[str, Any]:
@@ -235,7 +269,7 @@ def _tested(
         tested_from=first if isinstance(first, date) else bundle.trained_through, tested_through=_last(split.test),
         rows={name: getattr(split, name).height for name in ("fit", "calibrate", "test")},
         best_epoch=fitted.best_epoch, samples_per_s=fitted.samples_per_s, precision=fitted.precision,
-        device=fitted.device,
+        device=fitted.device, machine=fitted.machine,
     )  # fmt: skip
 
 

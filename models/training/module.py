@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import warnings
 from typing import Any, Final
 
 import lightning.pytorch as pl
@@ -16,6 +18,19 @@ WARM_UP: Final = 0.1
 #: The cosine ends at this share of the learning rate.
 FLOOR: Final = 0.02
 GRADIENT_NORM: Final = 1.0
+#: Lightning's remarks that do not concern us: batches are gathers from arrays in memory, which worker processes would
+#: only copy; every process computes the whole calibration loss; the rest are about its own folders and internals.
+_REMARKS: Final = (
+    ".*does not have many workers.*", ".*Checkpoint directory .* exists.*", ".*log_every_n_steps.*", ".*LeafSpec.*",
+    ".*sync_dist=True.*",
+)  # fmt: skip
+
+
+def hush() -> None:
+    """Turn off Lightning's advertisements and the remarks that do not concern us, in this process."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in _REMARKS:
+        warnings.filterwarnings("ignore", message=message)
 
 
 class FitModule(pl.LightningModule):
@@ -33,9 +48,17 @@ class FitModule(pl.LightningModule):
         self.register_buffer("announced_GF", groups, persistent=False)
         self.announced_hidden = float(config.announced_hidden)
 
+    def setup(self, stage: str) -> None:
+        """In a process of its own: quiet, and on CPU with one thread, as the first process is in a single run."""
+        if self.trainer.world_size > 1:
+            hush()
+            if self.trainer.strategy.root_device.type == "cpu":
+                torch.set_num_threads(1)
+
     def on_train_epoch_start(self) -> None:
-        """Seed dropout and masking by epoch, so that a resumed run repeats the uninterrupted one exactly."""
-        torch.manual_seed(self.optimisation.seed * 7_919 + self.current_epoch)
+        """Seed dropout and masking by epoch, so that a resumed run repeats the uninterrupted one exactly; processes
+        draw their own, since they hold other rows of a batch."""
+        torch.manual_seed(self.optimisation.seed * 7_919 + self.current_epoch + 1_000_003 * self.global_rank)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """Loss of one batch."""
