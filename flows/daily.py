@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from prefect import flow
 
+from features.play.plays import stored_plays
 from flows.collect import collect
 from flows.evaluate import evaluate
 from flows.materialize import materialize
@@ -15,8 +16,7 @@ from flows.promote import promote
 from flows.spec import LineSpec
 from flows.train import train
 from flows.validate import validate
-
-FAMILIES: Final = ("projection", "win_probability")
+from models.families import trainable
 
 
 @flow(name="daily")
@@ -27,13 +27,13 @@ def daily(spec: LineSpec) -> dict[str, Any]:
     lineage = pin(spec)
     quarantined = report["quarantined_seasons"]
     views = materialize(spec, quarantined)
-    models: dict[str, Any] = {}
-    for family in FAMILIES:
+    families, models = trainable(stored_plays(spec.store, excluded_seasons=quarantined)), dict[str, Any]()
+    for family in families:
         challenger = train(spec, family, lineage, quarantined)
         verdict = evaluate(spec, family, challenger["version"], quarantined)
         outcome = promote(spec, family, verdict)
         models[family] = {"challenger": challenger, "verdict": verdict, "outcome": outcome}
-    watched = {family: monitor(spec, family) for family in FAMILIES}
+    watched = {family: monitor(spec, family) for family in families}
     return {
         "source": spec.source,
         "league": spec.league,

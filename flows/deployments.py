@@ -59,21 +59,27 @@ class Scheduled:
     interval: timedelta | None = None
 
 
-def line_schedules(spec: LineSpec, *, daily_cron: str, live_cron: str) -> list[Scheduled]:
+def line_schedules(spec: LineSpec, *, daily_cron: str, live_cron: str, learn_cron: str = OFF) -> list[Scheduled]:
     """Return the line's schedules; a cron of `off` leaves its schedule out."""
     parameters = {"spec": spec.model_dump(mode="json")}
     return [
         Scheduled(name, f"flows/{name}.py:{name}", parameters, cron=cron)
-        for name, cron in (("daily", daily_cron), ("live", live_cron))
+        for name, cron in (("daily", daily_cron), ("live", live_cron), ("learn", learn_cron))
         if cron != OFF
     ]
 
 
 def deploy_schedules(
-    spec: LineSpec, settings: FlowSettings, *, daily_cron: str, live_cron: str, run_worker: bool
+    spec: LineSpec,
+    settings: FlowSettings,
+    *,
+    daily_cron: str,
+    live_cron: str,
+    run_worker: bool,
+    learn_cron: str = OFF,
 ) -> None:
-    """Register both schedules; with `run_worker`, run them in this terminal until Ctrl-C or SIGTERM."""
-    wanted = line_schedules(spec, daily_cron=daily_cron, live_cron=live_cron)
+    """Register the schedules; with `run_worker`, run them in this terminal until Ctrl-C or SIGTERM."""
+    wanted = line_schedules(spec, daily_cron=daily_cron, live_cron=live_cron, learn_cron=learn_cron)
     with step("register schedules") as shown:
         register(wanted, settings)
         shown.summary = ", ".join(f"{one.name} at {one.cron!r}" for one in wanted) + f" ({TIMEZONE})"

@@ -18,6 +18,7 @@ from features.files import replace_file
 from features.scoring import SITES, Site
 from features.slate import Slate
 from features.sources.entries import write_entries
+from features.sources.injuries import injury_table, mark_slate, read_injuries
 from features.sources.player_names import MatchReport, match_players
 from features.sources.salaries import date_from_name, read_salaries
 from features.sources.upload import write_upload
@@ -132,8 +133,12 @@ def open_slate(
     return read_salaries(salaries, site=known, sport=sport, mode=mode, slate_date=slate_date)
 
 
-def project(slate: Slate, *, league: str, own: str | None = None) -> ProjectedSlate:
-    """Match and project a slate as of its lock; `own` names a file of the player's numbers, or `salaries`."""
+def project(slate: Slate, *, league: str, own: str | None = None, injuries: Sequence[Path] = ()) -> ProjectedSlate:
+    """Match and project a slate as of its lock.
+
+    `own` names a file of the player's numbers, or `salaries`; `injuries` are reports that mark whom the salary file
+    does not mark itself, as far as they were published before lock.
+    """
     settings = FlowSettings()
     workspace, champion = _choose(settings, league)
     store = OfflineStore(workspace)
@@ -146,6 +151,13 @@ def project(slate: Slate, *, league: str, own: str | None = None) -> ProjectedSl
     if directory is not None and slate.source != "simulated" and slate.sport == "nba":
         match = match_players(slate, directory)
         slate = match.slate
+        if injuries:
+            slate = mark_slate(slate, injury_table([read_injuries(path) for path in injuries], directory))
+    elif injuries:
+        raise InvalidInput(
+            f"--injuries marks NBA players that a run has collected, and this slate is {slate.sport} with "
+            f"{'no players collected yet: run `fantasy run` first' if directory is None else 'its own marks'}"
+        )
     known = directory if directory is not None else pl.DataFrame(schema=DIRECTORY)
     projections = project_slate(slate, champion.model if champion else None, views, known)
     if own is not None:

@@ -11,7 +11,7 @@ import polars as pl
 
 from features.contests import Contest, load_contest
 from features.errors import InvalidInput
-from features.sources.entries import Entries, read_entries, write_entries
+from features.sources.entries import Entries, write_entries
 from features.sources.payouts import Payouts
 from flows.contest_simulation import SimulationWords, open_payouts, run_simulation
 from flows.drafting import ProjectedSlate, open_slate, project
@@ -41,6 +41,7 @@ class SwapRequest:
     site: str | None = None
     sport: str | None = None
     day: date | None = None
+    injuries: tuple[Path, ...] = ()
     projections: str | None = None
     league: str = "auto"
     rules: PlayerRules = field(default_factory=PlayerRules)
@@ -83,7 +84,7 @@ def swap(request: SwapRequest, simulation: SimulationWords | None = None) -> Lat
     Raises `InvalidInput` for words that make no sense; nothing is written then.
     """
     from models.lineups.late_swap import MODES, late_swap
-    from models.lineups.seated import unlisted_players
+    from models.lineups.seated import read_for_swap
 
     mode: Mode | None = next((known for known in MODES if known == request.mode), None)
     if mode is None:
@@ -93,11 +94,10 @@ def swap(request: SwapRequest, simulation: SimulationWords | None = None) -> Lat
     out = frozenset(id_ for who in request.out_players for id_ in find_player(slate, who, "--out-players"))
     rules = request.rules.resolve(slate)
     contest = load_contest(slate.site, slate.sport, slate.mode)
-    unlisted = unlisted_players(read_entries(request.entries, slate, contest))
-    slate = replace(slate, players=(*slate.players, *unlisted))
-    projected = project(slate, league=request.league, own=request.projections)
-    slate = projected.slate
-    entries = read_entries(request.entries, slate, contest)
+    projected = project(slate, league=request.league, own=request.projections, injuries=request.injuries)
+    entries, projections = read_for_swap(request.entries, projected.slate, projected.projections, contest)
+    slate = entries.slate
+    projected = replace(projected, slate=slate, projections=projections)
     result = late_swap(entries, slate, projected.projections, contest, rules, now=request.now, out=out, mode=mode)
     simulated = None
     if simulation is not None and payouts is not None:

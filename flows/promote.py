@@ -14,9 +14,9 @@ from models.lifecycle import apply_verdict
 
 
 @task(cache_policy=NO_CACHE)
-def promote(spec: LineSpec, family: str, verdict: dict[str, Any]) -> dict[str, Any]:
+def promote(spec: LineSpec, family: str, verdict: dict[str, Any], actor: str = "daily") -> dict[str, Any]:
     """Compare-and-set the alias by the verdict; return which version is champion now."""
     with step(f"promote {family}") as shown:
-        outcome = apply_verdict(family, spec.workspace, FlowSettings(), verdict, actor="daily")
+        outcome = apply_verdict(family, spec.workspace, FlowSettings(), verdict, actor=actor)
         shown.summary = f"{verdict['action']}; champion is version {outcome['champion']}"
     return outcome

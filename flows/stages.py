@@ -53,31 +53,37 @@ def materialize() -> None:
 
 def train() -> None:
     """Train one bundle per family."""
-    from models.lifecycle import FAMILIES, known_tables
+    from features.play.plays import stored_plays
+    from models.families import trainable
+    from models.lifecycle import known_tables
     from models.training.fit import train as fit
 
+    plays = stored_plays(SPEC.store, known_by=SPEC.as_of(), excluded_seasons=_excluded())
     tables, views = known_tables(SPEC.workspace, SPEC.as_of(), _excluded()), SPEC.store.read_views()
-    for family in FAMILIES:
+    for family in trainable(plays):
         out = SPEC.workspace.bundles / family
         checkpoints = DATA / "checkpoints" / family
         fit(
             family, tables, views, read_params(), as_of=SPEC.as_of(), out=out, league=SPEC.league,
-            checkpoints=checkpoints, device="cpu",
+            checkpoints=checkpoints, device="cpu", plays=plays,
         )  # fmt: skip
         shutil.rmtree(checkpoints)
 
 
 def evaluate() -> None:
     """Judge each bundle against the best baseline; write the figures."""
+    from features.play.plays import stored_plays
     from models.bundle import load_bundle
+    from models.families import trainable
     from models.judgement import judge
-    from models.lifecycle import FAMILIES, known_tables
+    from models.lifecycle import known_tables
 
+    plays = stored_plays(SPEC.store, known_by=SPEC.as_of(), excluded_seasons=_excluded())
     tables, views = known_tables(SPEC.workspace, SPEC.as_of(), _excluded()), SPEC.store.read_views()
     metrics: dict[str, Any] = {"source": "simulated"}
-    for family in FAMILIES:
+    for family in trainable(plays):
         model = load_bundle(SPEC.workspace.bundles / family)
-        verdict = judge(model, None, tables, views, read_params(), as_of=SPEC.as_of()).as_json()
+        verdict = judge(model, None, tables, views, read_params(), as_of=SPEC.as_of(), plays=plays).as_json()
         evidence = verdict["evidence"]
         names = ("metric", "opponent", "first_date", "last_date", "comparison", "champion", "challenger")
         metrics[family] = {"action": verdict["action"], **{name: evidence[name] for name in names}}

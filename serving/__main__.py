@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import uvicorn
 
 from serving.app import create_app
+from serving.heap import settle
 from serving.settings import ServingSettings
 
 
@@ -15,8 +17,10 @@ def main() -> None:
     settings = ServingSettings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    app = create_app(settings)
+    threading.Thread(target=settle, args=(app,), name="settle", daemon=True).start()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         access_log=False,

@@ -15,7 +15,19 @@ from fastapi.staticfiles import StaticFiles
 from serving import problem
 from serving.body_limit import BodyLimit
 from serving.context import Context
-from serving.routes import contests, health, late_swap, lineups, models, predictions, projections, slates
+from serving.routes import (
+    accuracy,
+    contests,
+    health,
+    late_swap,
+    lineups,
+    live,
+    models,
+    own_files,
+    predictions,
+    projections,
+    slates,
+)
 from serving.settings import ServingSettings
 from serving.telemetry import Measure
 
@@ -52,7 +64,10 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, limit_bytes=chosen.upload_limit_bytes)
     app.add_middleware(Measure)
     problem.install(app)
-    for module in (health, slates, projections, predictions, contests, lineups, late_swap, models):
+    for module in (
+        health, slates, projections, predictions, live, contests, lineups, late_swap, own_files,
+        models, accuracy,
+    ):  # fmt: skip
         app.include_router(module.router)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
 

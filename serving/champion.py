@@ -17,23 +17,35 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from features.errors import FantasyError, InvalidInput
+from features.play.player_rows import LIVE_FEATURES
+from features.play.views import PLAY_VIEW_VERSIONS
 from features.views import GAME_FEATURES, PLAYER_FEATURES, VIEW_VERSIONS
 from features.workspace import LEAGUES, League, Workspace
 from models.bundle import LoadedModel, load_bundle
 from models.champion import model_name
 from models.errors import BundleError
+from models.live_win.rows import FEATURES as LIVE_WIN_FEATURES
+from models.possession.config import FEATURES as POSSESSION_FEATURES
 from models.registry import ModelVersion, Registry
+from models.shot.config import FEATURES as SHOT_FEATURES
 from serving import telemetry
 from serving.settings import ServingSettings
 
 log = logging.getLogger(__name__)
-FamilyName = Literal["projection", "win_probability"]
-FAMILIES: Final[tuple[FamilyName, ...]] = ("projection", "win_probability")
-#: What the views of this code offer each family.
+FamilyName = Literal["projection", "win_probability", "live_win", "live_line", "possession", "shot"]
+FAMILIES: Final[tuple[FamilyName, ...]] = (
+    "projection", "win_probability", "live_win", "live_line", "possession", "shot",
+)  # fmt: skip
+#: What the rows of this code offer each family.
 OFFERED: Final[Mapping[FamilyName, tuple[str, ...]]] = {
     "projection": PLAYER_FEATURES,
     "win_probability": GAME_FEATURES,
+    "live_win": LIVE_WIN_FEATURES,
+    "live_line": LIVE_FEATURES,
+    "possession": POSSESSION_FEATURES,
+    "shot": SHOT_FEATURES,
 }
+_VERSIONS: Final = VIEW_VERSIONS | PLAY_VIEW_VERSIONS
 STOP_S: Final = 5.0
 Key = tuple[League, FamilyName]
 
@@ -177,8 +189,8 @@ def check_fits(model: LoadedModel, league: League, family: FamilyName) -> None:
     lacking = sorted(set(model.features) - set(OFFERED[family]))
     if lacking:
         raise BundleError(f"{model.name} wants features {lacking[:5]}, which no view offers: train it again")
-    moved = {name: v for name, v in model.view_versions.items() if VIEW_VERSIONS.get(name) != v}
+    moved = {name: v for name, v in model.view_versions.items() if _VERSIONS.get(name) != v}
     if moved:
         raise BundleError(
-            f"{model.name} learned from views {moved}, this code computes {dict(VIEW_VERSIONS)}: train it again"
+            f"{model.name} learned from views {moved}, this code computes {_VERSIONS}: train it again"
         )

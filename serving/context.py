@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -20,9 +21,13 @@ from models.registry import Registry
 from serving import telemetry
 from serving.cancellation import Wish
 from serving.champion import Champions
+from serving.kept_slates import KeptSlates
+from serving.live import LivePredictor
+from serving.live_games import LiveGames
 from serving.predictor import SlatePredictor
 from serving.recorder import Recorder
 from serving.settings import ServingSettings
+from serving.snapshot import Snapshots
 
 log = logging.getLogger(__name__)
 DEPENDENCIES: Final = ("redis", "postgres", "mlflow")
@@ -38,9 +43,11 @@ class Context:
 
     settings: ServingSettings
     database: Database
+    slates: KeptSlates
     online: OnlineStore
     champions: Champions
     predictor: SlatePredictor
+    live: LivePredictor
     recorder: Recorder
     solver: ThreadPoolExecutor
     simulator: ThreadPoolExecutor
@@ -53,12 +60,16 @@ class Context:
         database = Database(settings.database_url)
         online = OnlineStore(settings.redis_url)
         champions = Champions(settings, Registry(settings, database))
+        snapshots = Snapshots(online)
+        games = LiveGames(settings.home, snapshots, lambda: datetime.now(UTC))
         return cls(
             settings=settings,
             database=database,
+            slates=KeptSlates(database),
             online=online,
             champions=champions,
-            predictor=SlatePredictor(champions, online, torch_threads=settings.torch_threads),
+            predictor=SlatePredictor(champions, online, snapshots, torch_threads=settings.torch_threads),
+            live=LivePredictor(champions, games, torch_threads=settings.torch_threads),
             recorder=Recorder(database),
             solver=ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="solver"),
             simulator=ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator"),
@@ -81,6 +92,7 @@ class Context:
         self.closing.set()
         self.champions.stop()
         self.predictor.close()
+        self.live.close()
         self.solver.shutdown(wait=True)
         self.simulator.shutdown(wait=True)
         self.recorder.close()

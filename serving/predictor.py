@@ -21,6 +21,7 @@ import torch
 from fastapi.concurrency import run_in_threadpool
 
 from features.errors import InvalidInput, NotMaterialized, StoreUnavailable
+from features.recent import Recent, RecentOf
 from features.slate import Slate
 from features.sources.player_names import match_players
 from features.stores.online import OnlineStamp, OnlineStore, ProjectionKey
@@ -32,8 +33,14 @@ from models.win_probability.slate import slate_game_rows
 from serving import projection_cache, telemetry
 from serving.champion import Champions
 from serving.snapshot import Snapshot, Snapshots
+from serving.stat_lines import stat_lines
 
 log = logging.getLogger(__name__)
+#: Answers kept in this process, by their question; and slates whose text is.
+KEPT: Final = 16
+#: Points of a game answered beside its winner, and their columns: mean, quantiles.
+POINTS: Final = ("home_margin", "total_points")
+MARGINS: Final = tuple(f"{target}_{name}" for target in POINTS for name in ("mean", "q10", "q50", "q90"))
 #: Name under which the Elo baseline answers.
 ELO: Final = "baseline-elo"
 NOBODY: Final = pl.DataFrame(
@@ -45,12 +52,14 @@ NOBODY: Final = pl.DataFrame(
 class Projected:
     """A slate's projections, the names nobody could match, and how long the answer took.
 
+    `lines` are the box lines (`serving.stat_lines`) of the champion's players, None where it does not answer them.
     `question` names everything the numbers depend on: equal questions have equal numbers.
     """
 
     stored: StoredSlate
     projections: SlateProjections
     unmatched: tuple[str, ...]
+    lines: pl.DataFrame | None
     question: str
     view_versions: dict[str, str]
     latency_ms: float
@@ -62,7 +71,8 @@ class Projected:
 
 @dataclass(frozen=True, slots=True)
 class Winners:
-    """P(home win) of every game of a slate: home_team, away_team, home_win_probability.
+    """P(home win) of every game of a slate: home_team, away_team, home_win_probability, and MARGINS (null where the
+    model does not answer them).
 
     `fallback` says that no champion answered but the Elo baseline, of which `model_version` is the view's.
     """
@@ -78,18 +88,26 @@ class Winners:
     warnings: tuple[str, ...]
     latency_ms: float
 
-    def prediction_id(self, game_id: str) -> UUID:
-        """The id under which this game's probability is recorded."""
-        return uuid5(NAMESPACE_URL, f"{self.question}/{game_id}")
+    def prediction_id(self, game_id: str, target: str = "") -> UUID:
+        """The id under which this game's probability, or another target of it, is recorded."""
+        return uuid5(NAMESPACE_URL, f"{self.question}/{game_id}" + (f"/{target}" if target else ""))
 
 
 class SlatePredictor:
     """Answers from the online store and the champion now serving. Raises `StoreUnavailable` when Redis is down."""
 
-    def __init__(self, champions: Champions, online: OnlineStore, *, torch_threads: int = 1) -> None:
+    def __init__(
+        self,
+        champions: Champions,
+        online: OnlineStore,
+        snapshots: Snapshots | None = None,
+        *,
+        torch_threads: int = 1,
+    ) -> None:
         self._champions = champions
         self._online = online
-        self._snapshots = Snapshots(online)
+        self._snapshots = snapshots or Snapshots(online)
+        self._known: Recent[str, projection_cache.Kept] = Recent(KEPT)
         self._thread = ThreadPoolExecutor(1, "inference", initializer=_limit_threads, initargs=(torch_threads,))
 
     async def project(self, stored: StoredSlate) -> Projected:
@@ -130,12 +148,17 @@ class SlatePredictor:
         if stamp is None or model is None:
             return None
         key = _key(stored, model, stamp)
-        payload = self._online.cached_projection(key)
-        telemetry.CACHE.labels("miss" if payload is None else "hit").inc()
-        if payload is None:
+        question = str(key)
+        known = self._known.get(question)
+        if known is None:
+            payload = self._online.cached_projection(key)
+            if payload is not None:
+                known = projection_cache.decode(payload)
+                self._known.put(question, known)
+        telemetry.CACHE.labels("miss" if known is None else "hit").inc()
+        if known is None:
             return None
-        projections, unmatched = projection_cache.decode(payload)
-        return Projected(stored, projections, unmatched, str(key), stamp.view_versions, 0.0)
+        return Projected(stored, *known, question, stamp.view_versions, 0.0)
 
     def _compute(self, stored: StoredSlate, model: LoadedModel | None) -> Projected:
         try:
@@ -147,12 +170,15 @@ class SlatePredictor:
         key = _key(stored, model, snapshot.stamp)
         waiting = self._online.cached_projection(key)
         if waiting is not None:  # computed while this request stood in line
-            projections, unmatched = projection_cache.decode(waiting)
-            return Projected(stored, projections, unmatched, str(key), snapshot.stamp.view_versions, 0.0)
+            return Projected(
+                stored, *projection_cache.decode(waiting), str(key), snapshot.stamp.view_versions, 0.0
+            )
         with telemetry.INFERENCE.labels("projection").time():
             found = _projected(stored, model, snapshot)
         try:
-            self._online.cache_projection(key, projection_cache.encode(found.projections, found.unmatched))
+            self._online.cache_projection(
+                key, projection_cache.encode(found.projections, found.unmatched, found.lines)
+            )
         except StoreUnavailable as error:
             log.warning("slate=%s not cached: %s", stored.slate.slate_id, error)
         return found
@@ -179,7 +205,13 @@ class SlatePredictor:
             model_version=views["team_strength"] if model is None else model.version,
             view_versions=views,
             fallback=model is None,
-            games=games.select("game_id", "home_team", "away_team", "home_win_probability"),
+            games=games.select(
+                "game_id",
+                "home_team",
+                "away_team",
+                "home_win_probability",
+                *(pl.col(n) if n in games.columns else pl.lit(None, pl.Float64).alias(n) for n in MARGINS),
+            ),
             question=str(_key(stored, model, snapshot.stamp)),
             data_timestamp=snapshot.stamp.data_timestamp,
             warnings=(*warnings, *_lies_before(stored.slate, snapshot.stamp)),
@@ -209,14 +241,16 @@ def _limit_threads(count: int) -> None:
 def _projected(stored: StoredSlate, model: LoadedModel | None, snapshot: Snapshot) -> Projected:
     slate, unmatched = _matched(stored.slate, snapshot)
     projections = project_slate(slate, model, snapshot.views, snapshot.directory)
+    answered = projections.answered
     warnings = (*projections.warnings, *_lies_before(slate, snapshot.stamp))
     name = "none" if model is None else model.name
     for basis, rows in projections.frame.group_by("basis").len().iter_rows():
         telemetry.PROJECTED.labels(name, basis).inc(rows)
     return Projected(
         StoredSlate(stored.league, slate),
-        replace(projections, warnings=warnings),
+        replace(projections, warnings=warnings, answered=None),
         unmatched,
+        None if model is None or answered is None else stat_lines(model, answered),
         str(_key(stored, model, snapshot.stamp)),
         snapshot.stamp.view_versions,
         0.0,
@@ -237,7 +271,7 @@ def _without_features(stored: StoredSlate, why: str) -> Projected:
     warnings = (f"projections are the file's own average points: {why}",)
     telemetry.PROJECTED.labels("none", "file_average").inc(projections.frame.height)
     question = f"{stored.league}:file_average:{_content(stored.slate, '')}"
-    return Projected(stored, replace(projections, warnings=warnings), (), question, {}, 0.0)
+    return Projected(stored, replace(projections, warnings=warnings), (), None, question, {}, 0.0)
 
 
 def _lies_before(slate: Slate, stamp: OnlineStamp) -> list[str]:
@@ -264,4 +298,11 @@ def _key(stored: StoredSlate, model: LoadedModel | None, stamp: OnlineStamp) -> 
 
 def _content(slate: Slate, generation: str) -> str:
     """Digest of all that a slate holds, since injury marks change under the same slate id."""
-    return hashlib.sha256(f"{generation}|{slate!r}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{generation}|{_text_of(slate)}".encode()).hexdigest()[:16]
+
+
+def _text(slate: Slate) -> str:
+    return repr(slate)
+
+
+_text_of: Final = RecentOf(KEPT, _text)

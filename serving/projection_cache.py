@@ -9,8 +9,11 @@ import polars as pl
 
 from models.projection.slate import SCHEMA, SlateProjections
 
+#: A slate's projections, the names nobody could match, and box lines where the model answers them.
+Kept = tuple[SlateProjections, tuple[str, ...], pl.DataFrame | None]
 
-def encode(projections: SlateProjections, unmatched: tuple[str, ...]) -> bytes:
+
+def encode(projections: SlateProjections, unmatched: tuple[str, ...], lines: pl.DataFrame | None) -> bytes:
     """Return the bytes `decode` reads."""
     moment = projections.data_timestamp
     body = {
@@ -21,12 +24,13 @@ def encode(projections: SlateProjections, unmatched: tuple[str, ...]) -> bytes:
         "data_timestamp": None if moment is None else moment.isoformat(),
         "warnings": projections.warnings,
         "unmatched": unmatched,
+        "lines": None if lines is None else lines.to_dict(as_series=False),
     }
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def decode(payload: bytes) -> tuple[SlateProjections, tuple[str, ...]]:
-    """Return the projections and the names nobody could match."""
+def decode(payload: bytes) -> Kept:
+    """Return what was encoded."""
     body = json.loads(payload)
     moment = body["data_timestamp"]
     projections = SlateProjections(
@@ -37,4 +41,6 @@ def decode(payload: bytes) -> tuple[SlateProjections, tuple[str, ...]]:
         data_timestamp=None if moment is None else datetime.fromisoformat(moment),
         warnings=tuple(body["warnings"]),
     )
-    return projections, tuple(body["unmatched"])
+    told = body.get("lines")
+    lines = None if told is None else pl.DataFrame(told, schema_overrides={"player_id": pl.Int32})
+    return projections, tuple(body["unmatched"]), lines

@@ -8,13 +8,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from features.errors import StoreUnavailable
 from features.stores.database import Database
 from features.stores.predictions import ServedPrediction, save_predictions
+from models.live_micro import PossessionAnswer, ShotAnswer
 from serving import telemetry
-from serving.predictor import Projected, Winners
+from serving.live import GameAnswer, LineAnswer, LiveAnswer, NextAnswer, Source
+from serving.predictor import POINTS, Projected, Winners
 
 log = logging.getLogger(__name__)
 WAITING: Final = 256
@@ -57,6 +59,13 @@ class Recorder:
     def winners(self, winners: Winners) -> None:
         """Record the probabilities of a slate's games, unless this question was recorded before."""
         self._put(winners.question, lambda: winner_rows(winners, datetime.now(UTC)))
+
+    def live(self, answer: GameAnswer | LineAnswer | NextAnswer) -> None:
+        """Record an answer about a game in progress, unless this question was recorded before; what is known for
+        certain (a finished game) is no prediction."""
+        if answer.found.game.final:
+            return
+        self._put(answer.question, lambda: live_rows(answer, datetime.now(UTC)))
 
     def _put(self, question: str, rows: Rows) -> None:
         with self._lock:
@@ -114,7 +123,7 @@ def projection_rows(projected: Projected, served_at: datetime) -> list[ServedPre
             probability=None,
             quantiles={name: row[name] for name in ("q10", "q50", "q90")},
             tier=TIER,
-            fallback=row["basis"] == "file_average",
+            fallback=row["basis"] in {"file_average", "prior"},
             latency_ms=projected.latency_ms,
         )
         for row in given.frame.to_dicts()
@@ -122,27 +131,149 @@ def projection_rows(projected: Projected, served_at: datetime) -> list[ServedPre
 
 
 def winner_rows(winners: Winners, served_at: datetime) -> list[ServedPrediction]:
-    """One row per game of the slate."""
-    return [
-        ServedPrediction(
-            prediction_id=winners.prediction_id(row["game_id"]),
-            served_at=served_at,
-            league=winners.stored.league,
-            target="home_win",
-            game_id=row["game_id"],
-            player_id=None,
-            slate_id=winners.stored.slate.slate_id,
-            asked_at="pregame",
-            model_name=winners.model_name,
-            model_version=winners.model_version,
-            view_versions=dict(winners.view_versions),
-            data_timestamp=winners.data_timestamp,
-            mean=None,
-            probability=row["home_win_probability"],
-            quantiles=None,
-            tier=TIER,
-            fallback=winners.fallback,
-            latency_ms=winners.latency_ms,
-        )
-        for row in winners.games.to_dicts()
+    """One row per game of the slate and target: the winner, and margin and total where the model answers them."""
+    rows = []
+    for row in winners.games.to_dicts():
+        rows.append(_winner_row(winners, row, served_at, probability=row["home_win_probability"]))
+        for target in POINTS:
+            if row[f"{target}_mean"] is not None:
+                rows.append(_winner_row(winners, row, served_at, target=target))
+    return rows
+
+
+def _winner_row(
+    winners: Winners,
+    row: dict[str, Any],
+    served_at: datetime,
+    *,
+    target: str | None = None,
+    probability: float | None = None,
+) -> ServedPrediction:
+    quantiles = {name: row[f"{target}_{name}"] for name in ("q10", "q50", "q90")} if target else None
+    return ServedPrediction(
+        prediction_id=winners.prediction_id(row["game_id"], target or ""),
+        served_at=served_at,
+        league=winners.stored.league,
+        target=target or "home_win",
+        game_id=row["game_id"],
+        player_id=None,
+        slate_id=winners.stored.slate.slate_id,
+        asked_at="pregame",
+        model_name=winners.model_name,
+        model_version=winners.model_version,
+        view_versions=dict(winners.view_versions),
+        data_timestamp=winners.data_timestamp,
+        mean=row[f"{target}_mean"] if target else None,
+        probability=probability,
+        quantiles=quantiles,
+        tier=TIER,
+        fallback=winners.fallback,
+        latency_ms=winners.latency_ms,
+    )
+
+
+def live_rows(answer: GameAnswer | LineAnswer | NextAnswer, served_at: datetime) -> list[ServedPrediction]:
+    """Every number of an answer about a game."""
+    if isinstance(answer, GameAnswer):
+        return game_answer_rows(answer, served_at)
+    if isinstance(answer, LineAnswer):
+        return line_answer_rows(answer, served_at)
+    return next_answer_rows(answer, served_at)
+
+
+def game_answer_rows(answer: GameAnswer, served_at: datetime) -> list[ServedPrediction]:
+    """Winner, margin, and the amounts of every player who has appeared: of the others it is not known whether the
+    condition of their answer holds."""
+    win = answer.win
+    margin = dict(zip(("q10", "q50", "q90"), win.quantiles, strict=True))
+    rows = [
+        _live_row(answer, answer.source, "home_win", served_at, probability=win.probability),
+        _live_row(answer, answer.source, "home_margin", served_at, mean=win.margin, quantiles=margin),
     ]
+    appeared = answer.found.listed.filter("appeared").select("player_id")
+    for line in answer.lines.join(appeared, on="player_id", how="semi").iter_rows(named=True):
+        quantiles = {name: line[name] for name in ("q10", "q50", "q90")}
+        rows.append(
+            _live_row(
+                answer, answer.lines_source, line["amount"], served_at, player_id=line["player_id"],
+                mean=line["mean"], quantiles=quantiles,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def line_answer_rows(answer: LineAnswer, served_at: datetime) -> list[ServedPrediction]:
+    """One row; the target names the line."""
+    target = over_target(answer)
+    over = answer.over
+    return [
+        _live_row(
+            answer, answer.source, target, served_at, player_id=answer.player_id, probability=over.probability
+        )
+    ]
+
+
+def next_answer_rows(answer: NextAnswer, served_at: datetime) -> list[ServedPrediction]:
+    """The possession's expected points with its chances as `quantiles`, two minutes' points per team, or the shot."""
+    given = answer.given
+    if isinstance(given, PossessionAnswer):
+        chances = {f"p{k}": chance for k, chance in enumerate(given.chances)}
+        mean = sum(k * chance for k, chance in enumerate(given.chances))
+        return [
+            _live_row(answer, answer.source, "next_possession_points", served_at, mean=mean, quantiles=chances)
+        ]
+    if isinstance(given, ShotAnswer):
+        return [_live_row(answer, answer.source, "shot_made", served_at, probability=given.probability)]
+    return [
+        _live_row(
+            answer, answer.source, "points_next_2min", served_at, part=side.team, mean=side.mean,
+            quantiles=None if side.quantiles is None
+            else dict(zip(("q10", "q50", "q90"), side.quantiles, strict=True)),
+        )
+        for side in given
+    ]  # fmt: skip
+
+
+def over_target(answer: LineAnswer) -> str:
+    """Name of the target of a line, e.g. `points_over_24.5`."""
+    return f"{answer.amount}_over_{answer.line:g}"
+
+
+def part_of(target: str, player_id: int | None = None, part: str = "") -> str:
+    """Which number of an answer about a game this is: what its `prediction_id` is made of."""
+    return f"{target}/{player_id or ''}/{part}"
+
+
+def _live_row(
+    answer: LiveAnswer,
+    source: Source,
+    target: str,
+    served_at: datetime,
+    *,
+    player_id: int | None = None,
+    part: str = "",
+    mean: float | None = None,
+    probability: float | None = None,
+    quantiles: dict[str, float] | None = None,
+) -> ServedPrediction:
+    found = answer.found
+    return ServedPrediction(
+        prediction_id=answer.prediction_id(part_of(target, player_id, part)),
+        served_at=served_at,
+        league=found.league,
+        target=target,
+        game_id=found.game.game_id,
+        player_id=player_id,
+        slate_id=None,
+        asked_at=str(found.game.moment["asked_at"][0]),
+        model_name=source.name,
+        model_version=source.version,
+        view_versions=found.view_versions,
+        data_timestamp=found.data_timestamp,
+        mean=mean,
+        probability=probability,
+        quantiles=quantiles,
+        tier=TIER,
+        fallback=source.fallback,
+        latency_ms=answer.latency_ms,
+    )

@@ -13,6 +13,7 @@ from flows.commands.contest_options import (
     Day,
     Exclude,
     Field,
+    Injuries,
     League,
     Leverage,
     Lock,
@@ -48,6 +49,7 @@ def lineups(
     ] = None,
     day: Day = None,
     projections: Projections = None,
+    injuries: Injuries = None,
     league: League = "auto",
     rules: RulesFile = None,
     lock: Lock = None,
@@ -88,7 +90,8 @@ def lineups(
         file=None if rules is None else read_rules(rules),
     )
     slate = open_slate(salaries, site=site, sport=sport, mode=mode, day=parse_day(day))
-    built = build(project(slate, league=league, own=projections), wishes, out=out, entries=entries)
+    projected = project(slate, league=league, own=projections, injuries=injuries or ())
+    built = build(projected, wishes, out=out, entries=entries)
     if as_json:
         print_json(built.as_json())
     else:
@@ -116,6 +119,7 @@ def late_swap(
     sport: Sport = None,
     day: Day = None,
     projections: Projections = None,
+    injuries: Injuries = None,
     league: League = "auto",
     rules: RulesFile = None,
     max_exposure: MaxExposure = None,
@@ -142,6 +146,7 @@ def late_swap(
         sport=sport,
         day=parse_day(day),
         projections=projections,
+        injuries=tuple(injuries or ()),
         league=league,
         rules=wishes,
         out=out,
@@ -162,13 +167,14 @@ def project_file(
     day: Day = None,
     league: League = "auto",
     projections: Projections = None,
+    injuries: Injuries = None,
     as_json: Json = False,
 ) -> None:
     """Project every player of a salary file as of the slate's lock."""
     from flows.drafting import open_slate, project
 
     slate = open_slate(salaries, site=site, sport=sport, mode=mode, day=parse_day(day))
-    projected = project(slate, league=league, own=projections)
+    projected = project(slate, league=league, own=projections, injuries=injuries or ())
     if as_json:
         print_json(projected.as_json())
     else:

@@ -17,6 +17,10 @@ Day = Annotated[str | None, typer.Option("--date", help="slate day (ISO) when th
 Projections = Annotated[
     str | None, typer.Option(help="your own numbers: a CSV with a name or id and points; or `salaries`")
 ]
+Injuries = Annotated[
+    list[Path] | None,
+    typer.Option(help="injury report that marks who is out: the official CSV, or recorded transactions (Parquet)"),
+]
 League = Annotated[str, typer.Option(help="auto, nba or simulated: whose champion projects")]
 RulesFile = Annotated[
     Path | None, typer.Option("--rules", help="TOML or JSON file with any of the optimizer's rules, by name or id")

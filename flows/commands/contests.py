@@ -13,6 +13,7 @@ from flows.commands.contest_options import (
     Day,
     Exclude,
     Field,
+    Injuries,
     League,
     Lock,
     MaxExposure,
@@ -73,6 +74,7 @@ def simulate_contest(
     mode: ContestMode = None,
     day: Day = None,
     projections: Projections = None,
+    injuries: Injuries = None,
     league: League = "auto",
     rules: RulesFile = None,
     lock: Lock = None,
@@ -96,7 +98,8 @@ def simulate_contest(
     )
     words = SimulationWords(payouts, field, scenarios, entries_count, candidates, choose_by, seed or 0)
     slate = open_slate(salaries, site=site, sport=sport, mode=mode, day=parse_day(day))
-    done = simulate(project(slate, league=league, own=projections), wishes, words, out=out)
+    projected = project(slate, league=league, own=projections, injuries=injuries or ())
+    done = simulate(projected, wishes, words, out=out)
     if as_json:
         print_json(done.as_json())
     else:

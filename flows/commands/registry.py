@@ -1,4 +1,4 @@
-"""Commands around model versions: train, evaluate, promote, roll back, list."""
+"""Commands around model versions: train, sweep, evaluate, promote, roll back, list, export."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.commands.export import export
 from flows.commands.options import Data, Json, Seasons, Source, Through, line_spec, print_json
 from flows.progress import show_service
 
-Family = Annotated[str, typer.Argument(help="projection or win_probability")]
+Family = Annotated[
+    str, typer.Argument(help="projection, win_probability, live_win, live_line, possession or shot")
+]
+Precision = Annotated[str, typer.Option(help="auto, 32, bf16-mixed, or 16-mixed (GPU only)")]
+Accumulate = Annotated[int | None, typer.Option(min=1, help="batches per step, instead of params.yaml's")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="most epochs, instead of params.yaml's")]
+Devices = Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes, that share every batch")]
+Sweep = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="search so many sets of parameters instead, judged by calibration loss; registers nothing"
+    ),
+]
 Version = Annotated[str, typer.Argument(help="version number")]
 League = Annotated[str, typer.Option(help="nba or simulated")]
 
@@ -21,19 +34,37 @@ def train(
     seasons: Seasons = None,
     through: Through = None,
     retrain: Annotated[bool, typer.Option(help="train even when nothing changed since the last version")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="continue a training that was killed; the curve is the same")
+    ] = False,
+    precision: Precision = "auto",
+    accumulate: Accumulate = None,
+    max_epochs: Epochs = None,
+    devices: Devices = 1,
+    sweep: Sweep = None,
     as_json: Json = False,
 ) -> None:
     """Train and register a challenger from what was collected."""
+    from flows import train as steps
     from flows.pin import pin
     from flows.services import embedded_services
     from flows.settings import FlowSettings
-    from flows.train import train as step
     from flows.validate import validate as check_data
+    from models.device import resolve_device, training_precision
+    from models.training.config import TrainingChoices
 
-    spec = line_spec(source, data, seasons, through, retrain=retrain)
-    with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
+    spec, settings = line_spec(source, data, seasons, through, retrain=retrain), FlowSettings()
+    check_family(family)
+    training_precision(resolve_device(settings.device), precision)
+    check_sweep(sweep, resume=resume, devices=devices)
+    choices = TrainingChoices(resume, precision, devices, accumulate, max_epochs)
+    with embedded_services(settings, which=("postgres", "mlflow"), on_progress=show_service):
         quarantined = check_data.fn(spec)["quarantined_seasons"]
-        _report(step.fn(spec, check_family(family), pin.fn(spec), quarantined), as_json)
+        lineage = pin.fn(spec)
+        if sweep is None:
+            _report(steps.train.fn(spec, family, lineage, quarantined, choices), as_json)
+        else:
+            _report(steps.sweep(spec, family, lineage, quarantined, sweep, choices), as_json)
 
 
 def evaluate(
@@ -104,12 +135,17 @@ def models(league: League = "nba", as_json: Json = False) -> None:
 
 def check_family(family: str) -> str:
     """Return `family`. Raises `InvalidInput` when no such model is trained."""
-    from features.errors import InvalidInput
-    from models.lifecycle import FAMILIES
+    from models.families import check_family as known
 
-    if family not in FAMILIES:
-        raise InvalidInput(f"model {family!r} is not known; choose one of {', '.join(FAMILIES)}")
-    return family
+    return known(family)
+
+
+def check_sweep(sweep: int | None, *, resume: bool, devices: int) -> None:
+    """Raises `InvalidInput` when a sweep is combined with what it cannot do."""
+    from features.errors import InvalidInput
+
+    if sweep is not None and (resume or devices > 1):
+        raise InvalidInput(f"--sweep {sweep} trains each trial anew in one process; drop --resume and --devices")
 
 
 def check_league(league: str) -> Any:
@@ -134,5 +170,5 @@ def _report(value: dict[str, Any], as_json: bool) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
-    for command in (train, evaluate, promote, rollback, models):
+    for command in (train, evaluate, promote, rollback, models, export):
         app.command(command.__name__)(command)

@@ -1,4 +1,4 @@
-"""The backtest's figures as a readable table."""
+"""The backtest's figures as readable tables."""
 
 from __future__ import annotations
 
@@ -7,41 +7,39 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.results.figures import TOLD, moments, shown
+
 
 def show_backtest(report: dict[str, Any]) -> None:
-    """Print each target: n and dates first, then the ungated figure, baselines and intervals."""
+    """Print each target and moment: n and dates first, then the ungated figure, intervals and baselines."""
     console = Console()
+    console.print(f"seasons {report['seasons']}: {report['cadence']}", highlight=False)
+    for family, reason in report["left_out"].items():
+        console.print(f"[yellow]{family} is left out:[/yellow] {reason}", highlight=False)
+    for target, moment, told in moments(report):
+        table = Table(
+            title=f"{target}, {moment} · {told['family']} · n={told['n']:,} · {told['first_date']} to "
+            f"{told['last_date']}",
+            title_justify="left",
+        )
+        rivals = list(told["baselines"])
+        for heading in ("figure", "model", "95 % interval (dates)", *rivals):
+            table.add_column(heading)
+        for figure in TOLD[told["kind"]]:
+            table.add_row(*shown(told, figure, rivals))
+        console.print(table)
     console.print(
-        f"seasons {report['seasons']}, retrained on {', '.join(report['retrained_on'])}", highlight=False
+        f"took {report['seconds']:.0f} s, at most {report['peak_memory_mb']:,} MB of memory", highlight=False
     )
-    winners, points = report["home_win"], report["fantasy_points_draftkings"]
-    table = Table(title=f"home_win · n={winners['n']} · {winners['first_date']} to {winners['last_date']}")
-    for heading in ("figure", "model", "95 % interval (dates)", "Elo", "home", "closing line"):
+
+
+def show_controls(found: dict[str, Any]) -> None:
+    """Print each control: what was done, its figure, and whether it passed."""
+    table = Table(title=f"leak controls · seasons {found['seasons']}", title_justify="left")
+    for heading in ("control", "model", "figure", "must be", "passed"):
         table.add_column(heading)
-    for name in ("accuracy", "brier"):
-        rivals = [_plain(winners["baselines"].get(rival, {}).get(name)) for rival in ("elo", "home", "market")]
-        table.add_row(name, *_interval(winners[name]), *rivals)
-    for name in ("coverage", "accuracy", "claimed"):
-        rivals = [_plain(winners["baselines"].get(r, {}).get(f"gated_{name}")) for r in ("elo", "home", "market")]
-        table.add_row(f"at claimed ≥ .70: {name}", *_interval(winners["gated"][name]), *rivals)
-    table.add_row("ECE", _plain(winners["ece"]), "", "", "", "")
-    table.add_row("base rate (home wins)", _plain(winners["base_rate"]), "", "", "", "")
-    console.print(table)
-    table = Table(title=f"DraftKings points · n={points['n']} · {points['first_date']} to {points['last_date']}")
-    for heading in ("figure", "model", "95 % interval (dates)", "EWMA", "season mean"):
-        table.add_column(heading)
-    for name in ("mae", "crps"):
-        rivals = [_plain(points["baselines"].get(rival, {}).get(name)) for rival in ("ewma", "season_mean")]
-        table.add_row(name, *_interval(points[name]), *rivals)
-    table.add_row("80 % interval covers", *_interval(points["interval_80_coverage"]), "", "")
-    table.add_row("R²", _plain(points["r2"]), "", "", "")
-    table.add_row("MAE before announcements", *_interval(points["without_announcements"]["mae"]), "", "")
-    console.print(table)
-
-
-def _interval(figure: dict[str, Any]) -> tuple[str, str]:
-    return _plain(figure["value"]), f"{figure['low']:.4f} – {figure['high']:.4f} ({figure['blocks']})"
-
-
-def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    for each in found["controls"]:
+        table.add_row(
+            each["control"], each["family"], each["figure"], each["must"], "yes" if each["passed"] else "[red]NO[/red]"
+        )  # fmt: skip
+    Console().print(table)

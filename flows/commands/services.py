@@ -29,6 +29,10 @@ def deploy(
     live_cron: Annotated[
         str, typer.Option(help="when live collection runs (cron, US Eastern)")
     ] = "*/5 18-23,0-1 * * *",
+    learn_cron: Annotated[
+        str,
+        typer.Option(help="when champions learn from the night's games, after final scores (cron, US Eastern)"),
+    ] = "0 4 * * *",
     worker: Annotated[bool, typer.Option(help="afterwards run them here until Ctrl-C")] = True,
 ) -> None:
     """Register the schedules with Prefect (concurrency 1, one catch-up run at most) and run them."""
@@ -39,7 +43,9 @@ def deploy(
     settings = FlowSettings()
     spec = line_spec(source, data, seasons, None)
     with embedded_services(settings, on_progress=show_service):
-        deploy_schedules(spec, settings, daily_cron=daily_cron, live_cron=live_cron, run_worker=worker)
+        deploy_schedules(
+            spec, settings, daily_cron=daily_cron, live_cron=live_cron, learn_cron=learn_cron, run_worker=worker
+        )
 
 
 def doctor(as_json: Json = False) -> None:

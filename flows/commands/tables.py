@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 console = Console()
 #: Short words for where a projection comes from.
-BASIS: Final = {"champion": "model", "file_average": "file", "user": "yours"}
+BASIS: Final = {"champion": "model", "file_average": "file", "user": "yours", "prior": "newcomer"}
 #: Words after a last name.
 SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "v"})
 #: Lineups printed as a table each; the others get a line.

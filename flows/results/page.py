@@ -1,7 +1,8 @@
 """Writes `docs/results.md` from whatever results are there.
 
 `backtest.json` comes from `fantasy backtest --report`, `grade-*.json` from `fantasy grade --json`,
-`contests-backtest.json` from `fantasy contests backtest`, the rest from `benchmarks/bench_*.py`.
+`contests-backtest.json` from `fantasy contests backtest`, `backbone.json` from `python -m benchmarks.compare_backbone`,
+the rest from `benchmarks/bench_*.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Any, Final
 
 from features.files import replace_file
 from flows.results import contests
+from flows.results.backbone import backbone_section
 from flows.results.batch import batch_section
 from flows.results.lineups import http_section, late_swap_section, lineups_section
-from flows.results.seasons import backtest_section, grades_section
+from flows.results.seasons import grades_section
 from flows.results.simulation import contests_section
+from flows.results.walk_forward import backtest_section
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = REPOSITORY / "benchmarks" / "results"
@@ -29,6 +32,7 @@ target also names a stretch figure, it stands beside the bar, missed or met.
 """
 #: Sections that need one file, in the page's order after the seasons.
 SECTIONS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
+    "backbone.json": backbone_section,
     "lineups.json": lineups_section,
     "http-lineups.json": http_section,
     "late-swap.json": late_swap_section,

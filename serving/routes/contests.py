@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
@@ -186,7 +186,9 @@ def _simulated(
     result = simulate_contest(
         slate, projected.projections, contest, wanted.rules, asked, on_progress=report, cancelled=cancelled
     )
-    kept_as = keep(context, projected, wanted.rules, result.lineups) if wanted.lineups_id is None else None
+    kept_as = uuid4() if wanted.lineups_id is None else None
+    if kept_as is not None:
+        keep(context, projected, wanted.rules, result.lineups, kept_as)
     return _answer(result, projected, contest, kept_as).model_dump(mode="json")
 
 

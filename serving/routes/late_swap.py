@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.concurrency import run_in_threadpool
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
-from features.contests import load_contest
+from features.contests import Contest, load_contest
 from features.errors import InvalidInput
-from models.lineups.problem import Lineup
 from models.lineups.rules import LineupRules
 from serving import telemetry
 from serving.cancellation import Cancelled, until_gone
@@ -111,38 +109,50 @@ async def swap_late(
     wanted = _Swap(content, _rules(rules), now or datetime.now(UTC), frozenset(out), mode)
     projected = with_own(await project(context, slate_id), _own(projections))
 
-    def work(cancelled: Cancelled) -> tuple[SwapResult, str]:
+    def work(cancelled: Cancelled) -> _Swapped:
         return _swapped(projected, wanted, cancelled)
 
-    result, text = await until_gone(request, context.solver, context.wish(), work)
+    swapped = await until_gone(request, context.solver, context.wish(), work)
+    result = swapped.result
     telemetry.SOLVE.labels(projected.stored.slate.site).observe(result.solve_ms / 1000)
     fields = source_fields(projected)
-    fields["warnings"] = [*fields["warnings"], *result.warnings]
+    fields["warnings"] = [*fields["warnings"], *swapped.problems, *result.warnings]
     return SwapAnswer(
         slate_id=slate_id,
         now=wanted.now,
-        entries=await run_in_threadpool(_answers, result, projected),
+        entries=swapped.answers,
         swapped=result.count("swapped"),
         kept=result.count("kept"),
         unswappable=result.count("unswappable"),
         solve_ms=round(result.solve_ms, 3),
         file_name=file.filename or "entries.csv",
-        file=text,
+        file=swapped.text,
         **fields,
     )
 
 
-def _swapped(projected: Projected, wanted: _Swap, cancelled: Cancelled) -> tuple[SwapResult, str]:
-    from features.sources.entries import fill_entries, read_entries
-    from models.lineups.late_swap import late_swap
+@dataclass(frozen=True, slots=True)
+class _Swapped:
+    """What became of the entries, as answered; `problems` are what the file's reader had to say."""
 
-    slate = projected.stored.slate
-    contest = load_contest(slate.site, slate.sport, slate.mode)
-    entries = read_entries(wanted.content, slate, contest)
+    result: SwapResult
+    answers: list[SwappedEntry]
+    problems: tuple[str, ...]
+    text: str
+
+
+def _swapped(projected: Projected, wanted: _Swap, cancelled: Cancelled) -> _Swapped:
+    from features.sources.entries import fill_entries
+    from models.lineups.late_swap import late_swap
+    from models.lineups.seated import read_for_swap
+
+    listed = projected.stored.slate
+    contest = load_contest(listed.site, listed.sport, listed.mode)
+    entries, projections = read_for_swap(wanted.content, listed, projected.projections, contest)
     result = late_swap(
         entries,
-        slate,
-        projected.projections,
+        entries.slate,
+        projections,
         contest,
         wanted.rules,
         now=wanted.now,
@@ -152,17 +162,16 @@ def _swapped(projected: Projected, wanted: _Swap, cancelled: Cancelled) -> tuple
     )
     # The text travels as UTF-8; a file that said so by its mark keeps saying so.
     mark = "\ufeff" if entries.prefix else ""
-    return result, mark + fill_entries(entries, result.swapped)
+    answers = _answers(result, replace(projected, projections=projections), contest)
+    return _Swapped(result, answers, entries.problems, mark + fill_entries(entries, result.swapped))
 
 
-def _answers(result: SwapResult, projected: Projected) -> list[SwappedEntry]:
-    return [_answer(entry, projected) for entry in result.entries]
+def _answers(result: SwapResult, projected: Projected, contest: Contest) -> list[SwappedEntry]:
+    lineups = iter(lineup_answers(result.lineups, projected, contest))
+    return [_answer(entry, None if entry.lineup is None else next(lineups)) for entry in result.entries]
 
 
-def _answer(entry: EntrySwap, projected: Projected) -> SwappedEntry:
-    slate = projected.stored.slate
-    contest = load_contest(slate.site, slate.sport, slate.mode)
-    lineup: tuple[Lineup, ...] = () if entry.lineup is None else (entry.lineup,)
+def _answer(entry: EntrySwap, lineup: LineupAnswer | None) -> SwappedEntry:
     return SwappedEntry(
         entry_id=entry.entry_id,
         status=entry.status,
@@ -172,7 +181,7 @@ def _answer(entry: EntrySwap, projected: Projected) -> SwappedEntry:
             for r in entry.replaced
         ],
         projection_before=round(entry.before, 4),
-        lineup=next(iter(lineup_answers(lineup, projected, contest)), None),
+        lineup=lineup,
     )
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
+import polars as pl
 from fastapi import APIRouter, File, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from features.contests import Contest, load_contest
+from features.recent import RecentOf
 from features.slate import Slate
 from features.sources.upload import upload_text
 from features.stores.lineups import load_lineups, save_lineups
 from features.stores.slates import load_slate
 from models.lineups.draft import draft
-from models.lineups.problem import Lineup, LineupResult, lineup_from_json
+from models.lineups.problem import Lineup, LineupResult, RosteredPlayer, lineup_from_json, lineups_as_json
 from models.lineups.rules import LineupRules
 from serving import telemetry
 from serving.cancellation import Cancelled, until_gone
@@ -121,8 +126,8 @@ class Lineups(Answer):
     solve_ms: float
 
 
-@router.post("/lineups", responses=WRITES)
-async def build_lineups(request: Request, context: ContextDep, wanted: LineupRequest) -> Lineups:
+@router.post("/lineups", response_model=Lineups, responses=WRITES)
+async def build_lineups(request: Request, context: ContextDep, wanted: LineupRequest) -> Response:
     """Build the best legal lineups of a slate; 422 names the rules that clash when there is none.
 
     The work stops when the client hangs up.
@@ -138,13 +143,23 @@ async def build_lineups(request: Request, context: ContextDep, wanted: LineupReq
     result = await until_gone(request, context.solver, context.wish(), work)
     telemetry.LINEUPS.labels(slate.site).inc(len(result.lineups))
     telemetry.SOLVE.labels(slate.site).observe(result.solve_ms / 1000)
-    request_id = await run_in_threadpool(keep, context, projected, rules, result.lineups)
+    request_id = uuid4()
+    # Kept before it is answered: whoever has the id can use it, on every replica.
+    _, body = await asyncio.gather(
+        run_in_threadpool(keep, context, projected, rules, result.lineups, request_id),
+        run_in_threadpool(_rendered, request_id, result, projected, contest),
+    )
+    return Response(body, media_type="application/json")
+
+
+def _rendered(request_id: UUID, result: LineupResult, projected: Projected, contest: Contest) -> bytes:
+    """`Lineups` as JSON; its lineups, by far the most of it, go there without a model for each of their players."""
     fields = source_fields(projected)
     fields["warnings"] = [*fields["warnings"], *result.warnings]
-    return Lineups(
+    answer = Lineups(
         id=request_id,
-        slate_id=slate.slate_id,
-        lineups=lineup_answers(result.lineups, projected, contest),
+        slate_id=projected.stored.slate.slate_id,
+        lineups=[],
         players=player_exposures(result.lineups),
         exposures=[
             RuleExposure(label=each.label, count=each.count, least=each.least, most=each.most)
@@ -155,6 +170,7 @@ async def build_lineups(request: Request, context: ContextDep, wanted: LineupReq
         solve_ms=round(result.solve_ms, 3),
         **fields,
     )
+    return to_json(answer.model_dump() | {"lineups": lineup_documents(result.lineups, projected, contest)})
 
 
 @router.get("/lineups/{request_id}/upload.csv", response_class=Response, responses={**CSV, **READS})
@@ -177,21 +193,29 @@ async def fill_entries_file(
     return csv_file(filled, file.filename or "entries.csv")
 
 
-def lineup_answers(lineups: tuple[Lineup, ...], projected: Projected, contest: Contest) -> list[LineupAnswer]:
+def lineup_answers(lineups: Sequence[Lineup], projected: Projected, contest: Contest) -> list[LineupAnswer]:
     """The lineups as answered: each player with his interval, multiplied as his slot multiplies points."""
-    known = {
-        site_id: (q10, q90)
-        for site_id, q10, q90 in projected.projections.frame.select("site_id", "q10", "q90").iter_rows()
-    }
+    return [LineupAnswer(**body) for body in lineup_documents(lineups, projected, contest)]
+
+
+def lineup_documents(lineups: Sequence[Lineup], projected: Projected, contest: Contest) -> list[dict[str, Any]]:
+    """`LineupAnswer`s as plain values; lineups may share the documents of their players."""
+    known = _intervals(projected.projections.frame)
     times = {slot.name: slot.points_multiplier for slot in contest.slots}
-    found = []
-    for lineup in lineups:
-        body = lineup.as_json()
-        for player in body["players"]:
-            q10, q90 = (round(value * times[player["slot"]], 4) for value in known[player["id"]])
-            player |= {"q10": q10, "q90": q90}
-        found.append(LineupAnswer(**body))
-    return found
+
+    def player(seat: RosteredPlayer) -> dict[str, Any]:
+        q10, q90 = (round(value * times[seat.slot], 4) for value in known[seat.id])
+        return seat.as_json() | {"q10": q10, "q90": q90}
+
+    return lineups_as_json(lineups, player)
+
+
+def _intervals_of(frame: pl.DataFrame) -> dict[str, tuple[float, float]]:
+    """q10 and q90 by site id."""
+    return {site_id: (q10, q90) for site_id, q10, q90 in frame.select("site_id", "q10", "q90").iter_rows()}
+
+
+_intervals: Final = RecentOf(16, _intervals_of)
 
 
 def player_exposures(lineups: tuple[Lineup, ...]) -> list[PlayerExposure]:
@@ -210,20 +234,20 @@ def player_exposures(lineups: tuple[Lineup, ...]) -> list[PlayerExposure]:
     ]
 
 
-def keep(context: Context, projected: Projected, rules: LineupRules, lineups: tuple[Lineup, ...]) -> UUID:
-    """Store lineups so that they can be downloaded, simulated and graded; return the id they are kept under."""
-    request_id = uuid4()
+def keep(
+    context: Context, projected: Projected, rules: LineupRules, lineups: tuple[Lineup, ...], request_id: UUID
+) -> None:
+    """Store lineups under an id, so that they can be downloaded, simulated and graded."""
     slate: Slate = projected.stored.slate
     save_lineups(
         context.database,
         request_id,
         slate,
-        [lineup.as_json() for lineup in lineups],
+        lineups_as_json(lineups),
         model=(projected.projections.model_name, projected.projections.model_version),
         rules=rules_document(rules),
         built_at=datetime.now(UTC),
     )
-    return request_id
 
 
 def kept(context: Context, request_id: UUID) -> tuple[Slate, Contest, tuple[Lineup, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -16,11 +17,15 @@ router = APIRouter(prefix="/v1", tags=["models"])
 
 
 class ServedModel(BaseModel):
-    """A registered model: the champion version being served, and what went wrong last (`error`), if anything."""
+    """A registered model: the champion version being served, and what went wrong last (`error`), if anything.
+
+    `status` is serving, no champion yet, or refused (a champion is named that could not be loaded).
+    """
 
     name: str
     league: str
     family: str
+    status: Literal["serving", "no champion yet", "refused"]
     version: str | None
     loaded_at: datetime | None
     trained_through: date | None
@@ -46,6 +51,7 @@ def served_models(context: ContextDep) -> ServedModels:
                 name=status.name,
                 league=league,
                 family=family,
+                status=_status(status),
                 version=status.version,
                 loaded_at=status.loaded_at,
                 trained_through=None if model is None else model.trained_through,
@@ -55,6 +61,12 @@ def served_models(context: ContextDep) -> ServedModels:
             )
         )
     return ServedModels(models=found)
+
+
+def _status(status: Status) -> Literal["serving", "no champion yet", "refused"]:
+    if status.version is not None:
+        return "serving"
+    return "no champion yet" if status.error is None else "refused"
 
 
 def every_status(context: Context) -> Iterator[tuple[League, FamilyName, Status]]:

@@ -1,7 +1,8 @@
-"""Probabilities before lock (horizon `macro`): who wins a game of the slate."""
+"""Predictions before lock (horizon `macro`): who wins a game of the slate, by how much, and how many points fall."""
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -24,10 +25,20 @@ class MacroQuestion(BaseModel):
     slate_id: str = Field(pattern=SLATE_ID, description="id from GET /v1/slates")
 
 
-class GamePrediction(BaseModel):
-    """P(home win), and the winner unless the claimed probability is below the gate (`abstained`).
+class Points(BaseModel):
+    """A number of points with its 80 % interval (q10 to q90)."""
 
-    When it abstains, `fallback_winner` is the home side: the base rate's answer.
+    prediction_id: UUID
+    mean: float
+    q10: float
+    q50: float
+    q90: float
+
+
+class GamePrediction(BaseModel):
+    """P(home win), margin and total (null where the model does not answer them), and the winner.
+
+    Below the gate it abstains and names no winner; `fallback_winner` is the home side: the base rate's answer.
     """
 
     prediction_id: UUID
@@ -38,6 +49,8 @@ class GamePrediction(BaseModel):
     abstained: bool
     winner: str | None
     fallback_winner: str | None
+    home_margin: Points | None
+    total_points: Points | None
 
 
 class MacroAnswer(Answer):
@@ -51,14 +64,11 @@ class MacroAnswer(Answer):
 
 @router.post("/predictions/macro")
 async def predict_macro(context: ContextDep, question: MacroQuestion) -> MacroAnswer:
-    """Predict the winner of every game of a slate as of its lock."""
+    """Predict winner, margin and total of every game of a slate as of its lock."""
     stored = await run_in_threadpool(load_slate, context.database, question.slate_id)
     winners = await context.predictor.winners(stored)
     context.recorder.winners(winners)
-    games = [
-        _answer(winners, row["game_id"], row["home_team"], row["away_team"], row["home_win_probability"])
-        for row in winners.games.to_dicts()
-    ]
+    games = [_answer(winners, row) for row in winners.games.to_dicts()]
     return MacroAnswer(
         slate_id=question.slate_id,
         gate=GATE,
@@ -72,11 +82,12 @@ async def predict_macro(context: ContextDep, question: MacroQuestion) -> MacroAn
     )
 
 
-def _answer(winners: Winners, game_id: str, home: str, away: str, probability: float) -> GamePrediction:
+def _answer(winners: Winners, row: dict[str, Any]) -> GamePrediction:
+    home, away, probability = row["home_team"], row["away_team"], row["home_win_probability"]
     confidence = max(probability, 1 - probability)
     abstained = confidence < GATE
     return GamePrediction(
-        prediction_id=winners.prediction_id(game_id),
+        prediction_id=winners.prediction_id(row["game_id"]),
         home_team=home,
         away_team=away,
         home_win_probability=round(probability, 4),
@@ -84,4 +95,13 @@ def _answer(winners: Winners, game_id: str, home: str, away: str, probability: f
         abstained=abstained,
         winner=None if abstained else (home if probability >= 0.5 else away),
         fallback_winner=home if abstained else None,
+        home_margin=_points(winners, row, "home_margin"),
+        total_points=_points(winners, row, "total_points"),
     )
+
+
+def _points(winners: Winners, row: dict[str, Any], target: str) -> Points | None:
+    if row[f"{target}_mean"] is None:
+        return None
+    numbers = {name: round(row[f"{target}_{name}"], 2) for name in ("mean", "q10", "q50", "q90")}
+    return Points(prediction_id=winners.prediction_id(row["game_id"], target), **numbers)

@@ -8,10 +8,11 @@ import numpy as np
 from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from features.errors import InvalidInput
 from features.slate import Slate
-from features.stores.slates import load_slate
+from models.lineups.correlation import load_correlation, roles_of
 from models.selective import GATE
 from serving.context import Context, ContextDep
 from serving.predictor import Projected
@@ -80,11 +81,11 @@ async def compare(
     slate_id: SlateId,
     player: Annotated[list[str], Query(min_length=2, max_length=20, description="names or ids, two or more")],
 ) -> Comparison:
-    """Say whom to start, and how sure that is with the players' points taken as independent."""
+    """Say whom to start, and how sure that is: players of one game move together as their roles usually do."""
     projected = await project(context, slate_id)
     wanted = _named(projected.stored.slate, player)
     ranked = [p for p in player_projections(projected) if p.id in wanted]
-    confidence = outscores(ranked[0], ranked[1])
+    confidence = outscores(ranked[0], ranked[1], _together(projected, ranked[0].id, ranked[1].id))
     return Comparison(
         slate_id=slate_id,
         start=ranked[0],
@@ -98,17 +99,43 @@ async def compare(
 
 async def project(context: Context, slate_id: str) -> Projected:
     """Project a stored slate and have it recorded. Raises `NotMaterialized` for an unknown slate."""
-    stored = await run_in_threadpool(load_slate, context.database, slate_id)
+    stored = await run_in_threadpool(context.slates.get, slate_id)
     projected = await context.predictor.project(stored)
     context.recorder.projections(projected)
     return projected
 
 
-def outscores(first: PlayerProjection, second: PlayerProjection) -> float:
-    """P(first outscores second), equal scores counted half, from their quantiles."""
+def outscores(first: PlayerProjection, second: PlayerProjection, correlation: float = 0.0) -> float:
+    """P(first outscores second), equal scores counted half, from their quantiles and the correlation of their normal
+    scores."""
     one, other = np.sort(_points(first)), np.sort(_points(second))
-    below = np.searchsorted(other, one, side="left") + np.searchsorted(other, one, side="right")
-    return round(float(below.mean()) / (2 * len(other)), 4)
+    score, rest = ndtri(DRAWS), np.sqrt(1 - correlation**2)
+    chances = []
+    for side in ("left", "right"):
+        below = ndtri(np.searchsorted(other, one, side=side) / len(other))
+        chances.append(ndtr((below - correlation * score) / rest))
+    return round(float(np.mean(chances)), 4)
+
+
+def _together(projected: Projected, first: str, second: str) -> float:
+    """Correlation of the normal scores of two players: 0 in different games, or where no table tells."""
+    slate, frame = projected.stored.slate, projected.projections.frame
+    known = {player.site_id: player for player in slate.players}
+    one, other = known[first], known[second]
+    if other.team not in (one.team, one.opponent):
+        return 0.0
+    try:
+        table = load_correlation(slate.sport)
+    except InvalidInput:
+        return 0.0
+    ids = frame["site_id"].to_list()
+    teams = sorted({known[each].team for each in ids})
+    team = np.array([teams.index(known[each].team) for each in ids], dtype=np.int64)
+    roles = roles_of(table, [known[each].positions for each in ids], team, frame["mean"].to_numpy())
+    a, b = int(roles[ids.index(first)]), int(roles[ids.index(second)])
+    if min(a, b) < 0:
+        return 0.0
+    return float((table.teammates if one.team == other.team else table.opponents)[a, b])
 
 
 def _points(player: PlayerProjection) -> NDArray[np.float64]:

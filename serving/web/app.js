@@ -4,6 +4,7 @@ import { forgetContest, simulate } from "./contest.js";
 import { $, make, notes, showTab, startTabs, state, tell } from "./dom.js";
 import { fill, forgetEntries, swap } from "./entries.js";
 import { build, forgetLineups } from "./lineups.js";
+import { dropOwn, forgetOwn, readOwn, readPayouts } from "./own.js";
 import { drawPlayers, nameAll } from "./players.js";
 import { forgetRules, startRules } from "./rules.js";
 
@@ -16,7 +17,7 @@ const ACTIONS = ["build", "simulate", "swap"];
 function forget() {
   state.locked.clear();
   state.excluded.clear();
-  for (const part of [forgetLineups, forgetContest, forgetEntries, forgetRules]) part();
+  for (const part of [forgetLineups, forgetContest, forgetEntries, forgetRules, forgetOwn]) part();
   for (const id of ACTIONS) $(id).disabled = true;
   showTab("players");
 }
@@ -91,6 +92,11 @@ startRules();
 $("slate").addEventListener("change", guarded(() => openSlate($("slate").value)));
 $("file").addEventListener("change", guarded(async () => { if ($("file").files[0]) await upload($("file").files[0]); }));
 $("file").addEventListener("click", () => { $("file").value = ""; });
+for (const [id, action] of Object.entries({ "own-file": readOwn, "payouts-file": readPayouts })) {
+  $(id).addEventListener("change", guarded(async () => { if ($(id).files[0]) await action($(id).files[0]); }));
+  $(id).addEventListener("click", () => { $(id).value = ""; });
+}
+$("own-drop").addEventListener("click", dropOwn);
 $("search").addEventListener("input", drawPlayers);
 for (const [id, action] of Object.entries({ build, simulate, fill, swap })) $(id).addEventListener("click", guarded(action));
 document.addEventListener("built", () => { $("fill").disabled = false; });

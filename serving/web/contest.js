@@ -1,6 +1,7 @@
 // Simulating a contest: progress while it runs, then what the lineups win.
 import { follow } from "./api.js";
 import { $, cell, headings, offer, percent, state } from "./dom.js";
+import { OWN_TABLE, withOwn } from "./own.js";
 import { everyRule } from "./rules.js";
 
 const PORTFOLIO = {
@@ -67,7 +68,8 @@ function draw(answer) {
 }
 
 function body() {
-  const wanted = { slate_id: state.slate, rules: everyRule(), objective: $("goal").value, payouts: $("payouts").value };
+  const payouts = $("payouts").value === OWN_TABLE ? state.payouts : $("payouts").value;
+  const wanted = withOwn({ slate_id: state.slate, rules: everyRule(), objective: $("goal").value, payouts });
   for (const [id, name] of [["entries", "entries"], ["field-size", "field_size"], ["scenarios", "scenarios"], ["candidates", "candidates"]]) {
     const input = $(id);
     if (!input.checkValidity() || input.value === "") throw new Error(`${input.parentElement.firstChild.textContent.trim()} is "${input.value}": ${input.validationMessage}`);

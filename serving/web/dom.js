@@ -6,6 +6,7 @@ export const points = (value, digits = 2) => value.toFixed(digits);
 
 export const state = {
   slate: null, site: "", sport: "", mode: "", players: [], warnings: [], names: new Map(), locked: new Set(), excluded: new Set(), built: null,
+  own: null, payouts: null,
 };
 
 export function make(tag, properties = {}, ...children) {

@@ -52,6 +52,7 @@ export async function swap() {
   // Whom the entries hold is theirs to say; locks of the panel are for new lineups.
   for (const own of ["n", "locked", "excluded"]) delete rules[own];
   made.append("rules", JSON.stringify(rules));
+  if (state.own) made.append("projections", JSON.stringify(state.own));
   $("swap").disabled = true;
   try {
     const answer = await send("/v1/lineups/late-swap", made);

@@ -1,6 +1,7 @@
 // Building lineups; their cards, exposures and files.
 import { post } from "./api.js";
 import { $, cell, make, money, offer, percent, showTab, state } from "./dom.js";
+import { withOwn } from "./own.js";
 import { everyRule } from "./rules.js";
 
 function proof(lineup) {
@@ -71,7 +72,7 @@ export async function build() {
   button.disabled = true;
   button.textContent = "Building …";
   try {
-    const answer = await post("/v1/lineups", { slate_id: state.slate, rules: everyRule() });
+    const answer = await post("/v1/lineups", withOwn({ slate_id: state.slate, rules: everyRule() }));
     state.built = answer;
     drawLineups(answer);
     showTab("lineups");
