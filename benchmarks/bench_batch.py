@@ -1,4 +1,4 @@
-"""The exact best lineup of every simulated slate: compiled search, torch on a CPU (and a GPU), HiGHS one by one.
+"""The exact best lineup of every simulated slate: compiled search, torch on a CPU (and a GPU), CUDA kernel, HiGHS.
 
     python benchmarks/bench_batch.py [--data DIR] [--out FILE] [--slates real|synthetic|all] [--only TEXT]
         [--scenarios 10000] [--torch 1000] [--highs 20]
@@ -6,6 +6,7 @@
 Score vectors are correlated scenarios of the slate (`models.lineups.scenarios`), the same for every path. CPU time is
 the whole process's, all threads; wall time beside it. torch and HiGHS solve the first scenarios only; their optima must
 equal ours to 1e-3 points, else the run ends with 1. HiGHS is given a warm model of the roster and only new scores.
+The CUDA kernel solves them all, wall time being what counts; without a GPU the report says "not run: no CUDA device".
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from measure import machine, parser, write
 from numpy.typing import NDArray
 from slates import BenchSlate, real_slates, synthetic_slates
 
-from models.lineups.batch import BatchResult, optimal_by_scenario, row_scores
+from models.lineups.batch import WHOLE_STRICT, BatchResult, grid_step, optimal_by_scenario, row_scores
 from models.lineups.compile import compile_pool
 from models.lineups.milp import RosterModel
 from models.lineups.pool import Pool
@@ -69,6 +70,25 @@ def check(name: str, ours: BatchResult, other: Any) -> float:
     return worst
 
 
+def by_kernel(name: str, pool: Pool, scores: NDArray[np.float32], ours: BatchResult) -> Any:
+    """The CUDA kernel's figures for all scenarios, compiled and warm; what it left unproven the compiled search did."""
+    from models.lineups import batch_cuda
+
+    if not batch_cuda.holds(pool):
+        return "not run: rules the kernel does not model"
+    if batch_cuda.SIMULATED or batch_cuda.why_not():
+        return "not run: no CUDA device"
+    optimal_by_scenario(pool, scores[:300], backend="cuda")
+    found, took = timed(lambda: optimal_by_scenario(pool, scores, backend="cuda"), len(scores))
+    whole = np.ascontiguousarray(np.rint(scores / (grid_step(scores) or 1.0)), dtype=np.float64)
+    (_, proven), alone = timed(lambda: batch_cuda.solve(pool, whole, WHOLE_STRICT), len(scores))
+    return took | {
+        "worst_difference": check(name, ours, found),
+        "left_to_compiled": int((~proven).sum()),
+        "kernel_wall_s": alone["wall_s"],
+    }
+
+
 def measure(slate: BenchSlate, scenarios: int, portable: int, oracle: int) -> dict[str, Any]:
     """All figures of one slate."""
     import torch
@@ -98,6 +118,7 @@ def measure(slate: BenchSlate, scenarios: int, portable: int, oracle: int) -> di
             work(part[:300])
             found, took = timed(work, len(part))
             row[f"torch_{device}"] = took | {"worst_difference": check(slate.name, ours, found)}
+    row["cuda"] = by_kernel(slate.name, pool, scores, ours)
     values, took = timed(lambda: by_highs(pool, scores[:oracle]), oracle)
     took["worst_difference"] = check(slate.name, ours, values)
     took["ratio_to_compiled"] = round(took["cpu_us_per_scenario"] / compiled["cpu_us_per_scenario"], 1)
@@ -122,7 +143,7 @@ def main() -> None:
         if args.only in slate.name:
             row = measure(slate, args.scenarios, args.torch, args.highs)
             report["slates"][slate.name] = row
-            print(slate.name, row["compiled"], row.get("torch_cpu"), row["highs"], flush=True)
+            print(slate.name, row["compiled"], row.get("torch_cpu"), row["cuda"], row["highs"], flush=True)
     write(report, args.out)
 
 
