@@ -29,5 +29,6 @@ pytest_plugins = [
     "tests.fixtures.bundles",
     "tests.fixtures.services",
     "tests.fixtures.serving",
+    "tests.fixtures.live",
     "tests.fixtures.schedules",
 ]

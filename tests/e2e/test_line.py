@@ -20,6 +20,7 @@ from features.stores.offline import OfflineStore
 from features.workspace import Workspace
 from flows.services import on_free_ports, quiet_environment
 from flows.settings import FlowSettings
+from models.families import IN_GAME
 from models.lineups.problem import lineup_from_json
 from tests.fixtures.salary_pool import HEADER, SLOTS, pool
 
@@ -37,9 +38,11 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def fantasy(home: Path, repository: Path) -> Run:
-    """Run `fantasy` as a process on ports of its own, with only the winner model's training cut short."""
+    """Run `fantasy` as a process on ports of its own, with all training but the projection's cut short."""
     params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
     params["train"]["win_probability"]["max_epochs"] = 5
+    for family in IN_GAME:
+        params["train"][family]["max_epochs"] = 1
     (home / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     settings = on_free_ports(FlowSettings(home=home / "state"))
     environment = {

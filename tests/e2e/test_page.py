@@ -8,96 +8,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Download, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from features.contests import load_contest
+from tests.fixtures.page import CARD, add_rule, build, names_of, pick, shown, taken
 from tests.fixtures.serving import HEADER, Published, dk_entries, dk_text
-
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-CARD = "#lineups article"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium; the tests are skipped without one."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium on this machine; apt-get install chromium")
-    expect.set_options(timeout=90_000)  # on a new machine the first lineups wait for the optimizer to be compiled
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, api: httpx.Client, published: Published) -> Iterator[Page]:
-    """The page with a slate open; afterwards nothing may have gone anywhere but to the server, or gone wrong."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    hosts: list[str | None] = []
-    broken: list[str] = []
-    page.on("request", lambda request: hosts.append(urlsplit(request.url).hostname))
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.goto(str(api.base_url))
-    page.select_option("#slate", published.day.draftkings.slate_id)
-    expect(page.locator("#players-title")).to_have_text(
-        f"Projections · {len(published.day.draftkings.players)} players"
-    )
-    expect(page.locator("#build")).to_be_enabled()
-    yield page
-    assert set(hosts) <= {"127.0.0.1", None, ""}
-    assert broken == []
-    page.close()
-
-
-def names_of(page: Page, card: int) -> list[str]:
-    """Names in one lineup."""
-    return page.locator(CARD).nth(card).locator("td.name").all_inner_texts()
-
-
-def shown(page: Page, name: str) -> None:
-    """Keep a picture where `FANTASY_SCREENSHOTS` asks for them; docs/images is made with it."""
-    if folder := os.environ.get("FANTASY_SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png")
-
-
-def add_rule(page: Page, kind: str) -> Locator:
-    """Open the rules, add one, and return its box."""
-    if page.locator("#more").get_attribute("open") is None:
-        page.click("#more summary")
-    page.select_option("#kind", label=kind)
-    page.click("#add")
-    return page.locator("#rule-list fieldset").last
-
-
-def pick(box: Locator, label: str, *names: str) -> None:
-    """Choose players in a rule's list by their names."""
-    for name in names:
-        box.get_by_label(label, exact=True).fill(name)
-
-
-def taken(page: Page, selector: str) -> tuple[Download, str]:
-    """What a click downloads, and its text."""
-    with page.expect_download() as waiting:
-        page.click(selector)
-    return waiting.value, Path(waiting.value.path()).read_bytes().decode()
-
-
-def build(page: Page) -> None:
-    """Press the button and wait for the answer."""
-    page.click("#build")
-    expect(page.locator("#build")).to_be_enabled()
-    expect(page.locator("#build")).to_have_text("Build lineups")
 
 
 def test_projections_have_intervals_and_say_where_they_come_from(page: Page, published: Published) -> None:

@@ -122,7 +122,9 @@ def test_a_models_life(line: Line) -> None:
     # Nothing changed: the twin is used again; retrained on demand, it is equal and held.
     twin = line.train()
     assert (twin.version, twin.reused) == ("2", True)
-    assert twin.metrics["brier"] == pytest.approx(skilled.metrics["brier"], rel=1e-4)
+    assert twin.metrics["home_win_pregame_brier"] == pytest.approx(
+        skilled.metrics["home_win_pregame_brier"], rel=1e-4
+    )
     assert line.train(replace(SKILLED, git_sha="a" * 40 + "-dirty")).reused is False
     again = line.train(retrain=True)
     assert (again.version, again.reused) == ("4", False)

@@ -9,14 +9,19 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 import redis
+from polars.testing import assert_frame_equal
 
+from features.as_of import newest
 from features.errors import InvalidInput, NotMaterialized, StoreUnavailable
+from features.play.plays import COLUMNS, Plays
+from features.play.views import PLAY_VIEW_KEYS, play_views
+from features.sources.simulated import SimulatedSource
 from features.stores.online import GRACE_S, WRITING_S, OnlineStore, ProjectionKey
 from features.tables import Tables
 from features.views import (
@@ -304,3 +309,22 @@ def test_a_wrong_password_is_unavailable_not_a_crash(tmp_path: Path) -> None:
 def test_a_url_of_another_kind_is_refused() -> None:
     with pytest.raises(InvalidInput, match="FANTASY_REDIS_URL"):
         OnlineStore("http://localhost:6379")
+
+
+def test_views_from_plays_come_back_to_the_bit_and_go_with_their_generation(
+    store: OnlineStore, raw: redis.Redis
+) -> None:
+    source = SimulatedSource(4, [2023], date(2023, 11, 1))
+    batches = source.batches(as_of=datetime(2023, 11, 1, 12, tzinfo=UTC), seasons=None, cursors={})
+    frames = {batch.table: batch.frame for batch in batches}
+    league, plays = Tables(frames["games"], frames["box"]), frames["pbp"].select(COLUMNS).sort("game_id", "seq")
+    views = compute_views(league)
+    played = play_views(Plays((2023,), lambda _: plays), league.games)
+    first = put(store, league, views | played)
+    back = store.read_views(LEAGUE)
+    assert set(back) == set(views) | set(PLAY_VIEW_KEYS)
+    for name, keys in PLAY_VIEW_KEYS.items():
+        assert_frame_equal(back[name].sort(keys), newest(played[name], by=keys).sort(keys), check_exact=True)
+    put(store, league, views)
+    assert set(store.read_views(LEAGUE)) == set(views)
+    assert all(raw.ttl(key) > 0 for key in raw.scan_iter(f"fantasy:{LEAGUE}:{first}:*"))

@@ -20,7 +20,7 @@ from models.bundle import load_bundle
 from models.lineups.problem import lineup_from_json
 from models.win_probability.slate import slate_game_rows
 from serving.app import WEB
-from serving.champion import Champions
+from serving.champion import FAMILIES, Champions
 from serving.predictor import SlatePredictor
 from tests.fixtures.relay import relayed
 from tests.fixtures.serving import (
@@ -219,9 +219,15 @@ def test_winners_abstain_below_the_gate(api: httpx.Client, published: Published,
 
 def test_models_and_metrics_name_what_serves(api: httpx.Client, published: Published) -> None:
     models = {m["name"]: m for m in api.get("/v1/models").json()["models"]}
-    assert set(models) == {f"{league}-{f}" for league in ("nba", "simulated") for f in published.bundles}
+    assert set(models) == {f"{league}-{f}" for league in ("nba", "simulated") for f in FAMILIES}
+    assert (models["nba-shot"]["status"], models["nba-shot"]["error"]) == ("no champion yet", None)
     served = models["simulated-projection"]
-    assert served["version"] and served["error"] is None and served["device"] == "cpu"
+    assert (
+        served["status"] == "serving"
+        and served["version"]
+        and served["error"] is None
+        and served["device"] == "cpu"
+    )
     assert served["trained_through"] < published.day.data_timestamp.date().isoformat()
     text = api.get("/metrics").text
     assert f'fantasy_champion_version{{model="simulated-projection"}} {float(served["version"])}' in text
@@ -376,12 +382,17 @@ def test_only_real_endpoints_are_listed(api: httpx.Client) -> None:
         ("/v1/players", "get"),
         ("/v1/compare", "get"),
         ("/v1/predictions/macro", "post"),
+        ("/v1/predictions/game", "post"),
+        ("/v1/predictions/micro", "post"),
+        ("/v1/accuracy", "get"),
         ("/v1/lineups", "post"),
         ("/v1/lineups/{request_id}/upload.csv", "get"),
         ("/v1/lineups/{request_id}/entries.csv", "post"),
         ("/v1/lineups/late-swap", "post"),
         ("/v1/contests", "get"),
         ("/v1/contests/simulate", "post"),
+        ("/v1/contests/payouts", "post"),
+        ("/v1/projections/file", "post"),
         ("/v1/models", "get"),
     }
     assert "HTTPValidationError" not in document["components"]["schemas"]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flows.results import contests
+from flows.results.backtest_page import backtest_page
 from flows.results.batch import batch_section
+from flows.results.charts import ticks
 from flows.results.lineups import http_section, late_swap_section, lineups_section
 from flows.results.page import HEAD, RESULTS, page
 from flows.results.seasons import grades_section
 from flows.results.simulation import contests_section
+from flows.results.walk_forward import backtest_section
 
 TIMING = {"cpu_ms_p50": 0.5, "cpu_ms_p99": 0.75, "wall_ms_p50": 0.5, "wall_ms_p99": 0.75}
 
@@ -35,6 +41,32 @@ def test_a_slate_without_a_contest_has_no_percentile() -> None:
     section = grades_section(grades)
     assert "over the 2 slates: 0.250" in section
     assert "| 2024-12-06 | 2 | 1.0 | 2.0 | – | – | – |" in section
+
+
+def test_the_walk_forward_is_judged_on_the_rows_its_bars_name() -> None:
+    section = backtest_section(walk_forward())
+    assert "macro: game winner, before lock | pregame | Brier | 5,251 | 0.2124 [0.2074, 0.2174] |" in section
+    assert "≤ 0.216: met | ≤ 0.207: **missed** | elo 0.2198 | 2021-10-19 to 2025-06-05 |" in section
+    # Player bars are set on the regular season, which the report has as a slice.
+    assert "fantasy points, before lock | pregame | MAE | 90 |" in section and "7.5000 [7.4950, 7.5050]" in section
+    assert "≤ 7.45: **missed** | ≤ 7.1: **missed** | ewma 7.7000 |" in section
+    assert "* live_win is left out: there is no play-by-play" in section
+    assert "| home win | pregame | elo | 5,251 | Brier | 0.2124 | 0.2198 | 0.0074 [0.0024, 0.0124] |" in section
+
+
+def test_the_page_of_curves_needs_nothing_from_elsewhere() -> None:
+    page = backtest_page(walk_forward())
+    assert page.startswith("<!doctype html>") and page.count("<svg viewBox") == 4
+    assert not re.search(r"(src|href)=.?https?:|@import|<script|<link", page)
+    assert page.count("<section") == page.count("</section>") == 4
+    assert "ten equal parts" in page and "nan" not in page.lower().split()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.113, 0.247), (-3.2, 41.0), (7.0, 7.0), (0.0, 52.5)])
+def test_ticks_are_few_and_inside(low: float, high: float) -> None:
+    found = ticks(low, high)
+    assert 1 <= len(found) <= 6 and found == sorted(set(found))
+    assert low - 1e-9 <= found[0] and found[-1] <= high + 1e-9
 
 
 def test_peers_are_judged_in_the_same_run() -> None:
@@ -140,6 +172,57 @@ def test_real_contests_are_judged_by_our_own_projections_alone() -> None:
     assert f"{said} ROI at real payouts | -25.0% | – | > 0: **missed** |" in section
     assert section.count("mean percentile |") == 2  # the table's head, and one judged row
     assert "* not entered: c.csv.gz: no salary file of its slate" in section
+
+
+def spread(value: float) -> dict[str, float | int]:
+    return {"value": value, "low": value - 0.005, "high": value + 0.005, "blocks": 700}
+
+
+def winners() -> dict[str, Any]:
+    """Figures of one yes-no target."""
+    return {
+        "family": "win_probability", "kind": "probability", "primary": "elo", "n": 5251, "dates": 700,
+        "first_date": "2021-10-19", "last_date": "2025-06-05", "accuracy": spread(0.66), "base_rate": 0.55,
+        "brier": spread(0.2124), "log_loss": spread(0.6), "ece": spread(0.02), "augrc": 0.13,
+        "gated": {name: spread(0.7) for name in ("accuracy", "coverage", "honesty")},
+        "baselines": {"elo": {"n": 5251, "accuracy": 0.648, "brier": 0.2198, "log_loss": 0.63,
+                              "gated_accuracy": None, "gated_coverage": 0.3, "saved": spread(0.0074)}},
+        "slices": {}, "by_season": {}, "cases": {},
+        "curves": {"reliability": [{"claimed": 0.3, "observed": 0.31, "n": 9}],
+                   "risk_coverage": [{"coverage": 0.5, "error": 0.2}, {"coverage": 1.0, "error": 0.34}]},
+    }  # fmt: skip
+
+
+def points() -> dict[str, Any]:
+    """Figures of one target of points, better on all rows than in the regular season."""
+
+    def figures(mae: float, n: int) -> dict[str, Any]:
+        return {
+            "n": n, "dates": 30, "first_date": "2024-10-22", "last_date": "2025-04-13", "mae": spread(mae),
+            "bias": spread(0.0), "crps": spread(5.0), "interval_80_coverage": spread(0.8), "interval_80_width": 20.0,
+            "baselines": {"ewma": {"n": n, "mae": 7.7, "saved": spread(0.2), "crps": 5.3,
+                                   "crps_skill": spread(0.05)}},
+        }  # fmt: skip
+
+    return {
+        **figures(7.0, 100), "family": "projection", "kind": "points", "primary": "ewma", "rmse": 9.0, "r2": 0.6,
+        "adaptive_80_coverage": spread(0.8), "slices": {"phase": {"regular season": figures(7.5, 90)}},
+        "by_season": {}, "cases": {}, "curves": {"pit": [0.05] * 20},
+    }  # fmt: skip
+
+
+def walk_forward() -> dict[str, Any]:
+    """A report of two targets, with one stretch of game time."""
+    stretch = {"from_s": 0, "to_s": 240, "n": 50, "loss": 0.2, "baseline": 0.22, "accuracy": 0.7}
+    later = stretch | {"from_s": 2880, "to_s": None, "loss": 0.1, "baseline": None}
+    return {
+        "seasons": [2023, 2024], "cadence": "trained before", "retrained_on": {"win_probability": ["2023-10-24"]},
+        "training_seasons": {"win_probability": 10}, "sub_sampling": "every question is asked",
+        "left_out": {"live_win": "there is no play-by-play"}, "seconds": 174.0, "peak_memory_mb": 1200,
+        "targets": {"home_win": {"pregame": winners()}, "fantasy_points_draftkings": {"pregame": points()}},
+        "over_time": {"home_win": {"family": "live_win", "loss": "Brier score", "n": 100, "primary": "logistic",
+                                   "stretches": [stretch, later], "surface": []}},
+    }  # fmt: skip
 
 
 def machine() -> dict[str, Any]:

@@ -333,6 +333,6 @@ def test_cuda_agrees_with_the_compiled_search() -> None:
         pytest.skip("no CUDA device")
     for name in CASES:
         pool, scores = simulated(name, 500)
-        found = optimal_by_scenario(pool, scores, device="cuda")
+        found = optimal_by_scenario(pool, scores, device="cuda", backend="torch")
         assert found.backend == "torch"
         assert found.score == pytest.approx(optimal_by_scenario(pool, scores, device="cpu").score, abs=1e-6)

@@ -90,8 +90,9 @@ def test_every_search_finds_the_best_of_three_skaters_teams(hockey: Contest) -> 
 
 def test_goalies_of_a_third_team_are_no_third_team(hockey: Contest) -> None:
     players = [c for c in small(0) if c.positions == ("G",) or c.team in {"T0", "T1"}]
-    with pytest.raises(Infeasible, match="at least 3 teams"):
+    with pytest.raises(Infeasible, match=r"at least 3 teams of skaters \(C/W\)") as refused:
         optimize(players, hockey, LineupRules())
+    assert "at least 3 teams of skaters (C/W)" in refused.value.rules
     assert optimize(players, replace(hockey, min_teams_positions=None), LineupRules()).lineups
 
 

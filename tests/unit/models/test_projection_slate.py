@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from scipy.stats import norm
 
+from features.scoring import SITES
 from features.slate import Slate, SlateGame, SlatePlayer
 from features.tables import Tables
 from features.views import Views
@@ -19,6 +20,7 @@ from features.views.entities import player_directory
 from models.bundle import LoadedModel, load_bundle
 from models.projection.availability import Availability, fit_availability
 from models.projection.config import LEVELS
+from models.projection.newcomer import PLAYS, newcomer
 from models.projection.slate import mixture_quantiles, project_slate
 from models.training.fit import train
 
@@ -64,6 +66,27 @@ def test_known_unknown_and_out(slate: Slate, champion: LoadedModel, league: Tabl
     assert own["mean"][0] > own["mean"][4]
     assert found.data_timestamp is not None and slate.lock is not None and found.data_timestamp <= slate.lock
     assert any("1 of 7" in warning for warning in found.warnings)
+
+
+def test_an_unknown_player_without_an_average_gets_the_prior_of_newcomers(
+    slate: Slate, champion: LoadedModel, league: Tables, league_views: Views
+) -> None:
+    players = (*slate.players, _player(7, None, average=0.0), _player(8, 999_999, average=0.0))
+    found = project_slate(replace(slate, players=players), champion, league_views, player_directory(league))
+    assert found.frame["basis"].to_list()[-2:] == ["prior", "prior"] and not found.fallback
+    row = found.frame.row(-1, named=True)
+    assert row["p_play"] == PLAYS and 0 < row["mean"] < 2
+    assert row["q10"] == row["q50"] == 0.0 <= row["q90"]
+    assert any("2 of 9" in warning and "newcomers" in warning for warning in found.warnings)
+    # Without a champion nobody is known, and a prior for everybody would be no projection.
+    alone = project_slate(replace(slate, players=players), None, league_views, player_directory(league))
+    assert set(alone.frame["basis"]) == {"file_average", "out"}
+
+
+def test_newcomers_points_follow_their_own_quantiles() -> None:
+    for site in SITES:
+        mean, quantiles = newcomer(site)
+        assert (np.diff(quantiles) >= 0).all() and quantiles[3] < mean < quantiles[5]
 
 
 def test_mean_is_weighted_by_the_chance_to_play(

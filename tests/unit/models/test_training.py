@@ -200,7 +200,8 @@ def test_same_seed_gives_identical_metrics_and_another_seed_does_not(
     first = metrics("a", 1)
     assert first == metrics("b", 1)
     assert first != metrics("c", 2)
-    assert first["brier"] < first["baselines_home_brier"]
+    asked = "home_win_pregame"
+    assert first[f"{asked}_brier"] < first[f"{asked}_baselines_home_brier"]
 
 
 def _late(rows: pl.DataFrame) -> pl.Series:

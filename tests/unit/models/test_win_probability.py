@@ -131,3 +131,61 @@ def test_a_slate_player_away_for_long_counts_as_out_even_unmarked(slate: Slate, 
     without = replace(slate, players=tuple(p for p in slate.players if p.player_id != gone))
     listed, left_out = (slate_game_rows(each, views) for each in (slate, without))
     assert listed.select(GAME_ANNOUNCED_FEATURES).equals(left_out.select(GAME_ANNOUNCED_FEATURES))
+
+
+def _points_network(anchors: tuple[str, ...] = ()) -> WinProbabilityNetwork:
+    torch.manual_seed(0)
+    config = WinProbabilityConfig(("a", "b"), (("b",),), hidden=4, points=("home_margin", "total_points"),
+                                  anchors=anchors)  # fmt: skip
+    return WinProbabilityNetwork(config).eval()
+
+
+def _points_labels(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    rng = np.random.default_rng(6)
+    margin, total = rng.normal(2, 12, len(inputs)), 220 + inputs[:, 0] + rng.normal(0, 18, len(inputs))
+    return np.stack([margin > 0, margin, total], axis=1).astype(np.float32)
+
+
+def test_margin_and_total_are_calibrated_distributions() -> None:
+    inputs = np.random.default_rng(5).normal(size=(3000, 2)).astype(np.float32)
+    labels, network = _points_labels(inputs), _points_network()
+    network.fit_scales(inputs, labels)
+    family = family_of("win_probability")
+    answer = family.outputs(network, inputs, family.calibrate(network, inputs, labels))
+    assert answer["points_mean"].shape == (3000, 2) and (np.diff(answer["points_quantiles"]) >= 0).all()
+    low, high = answer["points_quantiles"][:, :, 1], answer["points_quantiles"][:, :, -2]
+    covered = ((labels[:, 1:] >= low) & (labels[:, 1:] <= high)).mean(axis=0)
+    assert covered == pytest.approx([0.8, 0.8], abs=0.01)
+    names = [series.name for series in family.columns(answer, network.config.as_json())]
+    assert names[0] == "home_win_probability" and {"home_margin_mean", "total_points_q90"} <= set(names)
+
+
+def test_the_winner_is_the_mean_of_both_heads() -> None:
+    inputs = np.random.default_rng(7).normal(size=(200, 2)).astype(np.float32)
+    network = _points_network()
+    network.fit_scales(inputs, _points_labels(inputs))
+    with torch.no_grad():
+        network.head.bias.fill_(0.0)
+        network.label_mean_P[0] = 1000.0
+    answers = family_of("win_probability").outputs(network, inputs, {})["home_win_probability"]
+    alone = 1 / (1 + np.exp(-forward(network, inputs)))
+    assert answers == pytest.approx((alone + 1) / 2, abs=1e-6)
+
+
+def test_an_anchored_total_moves_with_its_feature_and_survives_odd_inputs() -> None:
+    inputs = np.random.default_rng(8).normal(220, 8, size=(500, 2)).astype(np.float32)
+    labels = _points_labels(inputs)
+    labels[:, 2] = inputs[:, 0] + np.random.default_rng(9).normal(0, 15, 500)
+    network = _points_network(anchors=("", "a"))
+    network.fit_scales(inputs, labels)
+    network.points_head.weight.data.zero_()
+    odd = np.array([[210, 220], [230, 220], [np.nan, np.nan], [np.inf, -np.inf]], np.float32)
+    mean = family_of("win_probability").outputs(network, odd, {})["points_mean"]
+    assert mean[1] - mean[0] == pytest.approx([0.0, 20.0], abs=1e-3)
+    assert mean[2, 1] == pytest.approx(labels[:, 2].mean(), abs=1.5) and np.isfinite(mean).all()
+
+
+def test_bundles_from_before_margins_still_load() -> None:
+    old = {k: v for k, v in CONFIG.as_json().items() if k not in {"points", "anchors", "levels"}}
+    network = family_of("win_probability").build(old)
+    assert not [name for name in network.state_dict() if "points" in name or "label" in name]

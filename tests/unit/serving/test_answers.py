@@ -46,6 +46,16 @@ def test_outscoring_agrees_with_drawing_scores() -> None:
     assert found == pytest.approx(float(np.mean(one > other)), abs=0.02)
 
 
+@pytest.mark.parametrize("correlation", [-0.4, 0.3])
+def test_outscoring_of_players_who_move_together_agrees_with_drawing_them(correlation: float) -> None:
+    z = 1.2815515594
+    drawn = np.random.default_rng(2).multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], 200_000)
+    one, other = 30 + 8 * drawn[:, 0], 24 + 10 * drawn[:, 1]
+    first, second = player(30 - 8 * z, 30, 30 + 8 * z), player(24 - 10 * z, 24, 24 + 10 * z)
+    assert outscores(first, second, correlation) == pytest.approx(float(np.mean(one > other)), abs=0.02)
+    assert abs(outscores(first, second, correlation) - outscores(first, second)) > 0.01
+
+
 @given(st.lists(st.floats(0, 90), min_size=1, max_size=5))
 def test_cached_projections_come_back_to_the_last_bit(means: list[float]) -> None:
     rows = [
@@ -55,9 +65,15 @@ def test_cached_projections_come_back_to_the_last_bit(means: list[float]) -> Non
     ]  # fmt: skip
     frame = pl.DataFrame(rows, schema=SCHEMA)
     given_ = SlateProjections(frame, "m", "7", False, datetime(2024, 1, 2, 3, tzinfo=UTC), ("careful",))
-    found, unmatched = projection_cache.decode(projection_cache.encode(given_, ("Nobody",)))
+    lines = pl.DataFrame(
+        {"player_id": pl.Series([7], dtype=pl.Int32), "points_mean": [1 / 3], "double_double": [0.1]}
+    )
+    found, unmatched, told = projection_cache.decode(projection_cache.encode(given_, ("Nobody",), lines))
     assert_frame_equal(found.frame, frame, check_exact=True)
     assert unmatched == ("Nobody",)
+    assert told is not None
+    assert_frame_equal(told, lines, check_exact=True)
+    assert projection_cache.decode(projection_cache.encode(given_, (), None))[2] is None
     assert (found.model_version, found.fallback, found.data_timestamp, found.warnings) == (
         "7", False, given_.data_timestamp, ("careful",),
     )  # fmt: skip

@@ -34,7 +34,7 @@ def projected() -> Projected:
     ]  # fmt: skip
     frame = pl.DataFrame(rows, schema=SCHEMA)
     given = SlateProjections(frame, "m", "7", False, LOCK, ("careful",))
-    return Projected(StoredSlate("nba", slate), given, (), "q", {}, 1.0)
+    return Projected(StoredSlate("nba", slate), given, (), None, "q", {}, 1.0)
 
 
 def request(**body: Any) -> LineupRequest:
