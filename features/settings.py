@@ -17,6 +17,10 @@ class FeatureSettings(BaseSettings):
     data: Path | None = Field(default=None, description="folder of recorded seasons (docs/data.md)")
     contests: Path | None = Field(default=None, description="folder of your own contest rules (docs/contests.md)")
     redis_url: str = Field(default="redis://127.0.0.1:6390/0", description="online store")
+    bus_url: str = Field(
+        default="redis://127.0.0.1:6391/0", description="event bus: bulk streams, nothing durable (docs/live.md)"
+    )
+    stream_partitions: int = Field(default=2, ge=1, le=64, description="partitions of a league's event streams")
     database_url: str = Field(
         default="postgresql+psycopg://postgres@127.0.0.1:5490/fantasy", description="application database"
     )

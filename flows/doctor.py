@@ -64,6 +64,7 @@ def _device() -> Iterator[Finding]:
 def _services(settings: FlowSettings) -> Iterator[Finding]:
     urls = {
         "redis": settings.redis_url,
+        "bus": settings.bus_url,
         "postgres": settings.database_url,
         "mlflow": settings.mlflow_tracking_uri,
         "prefect": settings.prefect_api_url,

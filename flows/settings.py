@@ -17,4 +17,6 @@ class FlowSettings(ModelSettings):
     )
     host: str = Field(default="127.0.0.1", description="address the serving process listens on")
     port: int = Field(default=8000, ge=1, le=65535, description="port the serving process listens on")
-    redis_appendonly: bool = Field(default=False, description="append-only file for the embedded Redis")
+    redis_appendonly: bool = Field(
+        default=True, description="append-only file (fsync every second) for the embedded online store"
+    )

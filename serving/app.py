@@ -19,9 +19,9 @@ from serving.routes import (
     accuracy,
     contests,
     health,
+    in_game,
     late_swap,
     lineups,
-    live,
     models,
     own_files,
     predictions,
@@ -65,7 +65,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     app.add_middleware(Measure)
     problem.install(app)
     for module in (
-        health, slates, projections, predictions, live, contests, lineups, late_swap, own_files,
+        health, slates, projections, predictions, in_game, contests, lineups, late_swap, own_files,
         models, accuracy,
     ):  # fmt: skip
         app.include_router(module.router)

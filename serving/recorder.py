@@ -15,7 +15,7 @@ from features.stores.database import Database
 from features.stores.predictions import ServedPrediction, save_predictions
 from models.live_micro import PossessionAnswer, ShotAnswer
 from serving import telemetry
-from serving.live import GameAnswer, LineAnswer, LiveAnswer, NextAnswer, Source
+from serving.in_game import GameAnswer, LineAnswer, LiveAnswer, NextAnswer, Source
 from serving.predictor import POINTS, Projected, Winners
 
 log = logging.getLogger(__name__)

@@ -18,3 +18,8 @@ class ServingSettings(ModelSettings):
     )
     torch_threads: int = Field(default=1, ge=1, description="CPU threads one inference may use")
     upload_limit_bytes: int = Field(default=10_000_000, gt=0, description="longest request body read")
+    live_port: int = Field(default=8001, ge=0, le=65535, description="port of the live hub's WebSockets")
+    live_workers: int = Field(default=1, ge=1, le=64, description="hub worker processes behind that port")
+    live_secret: str | None = Field(
+        default=None, min_length=32, description="signs the hub's tokens; made and kept under `home` if unset"
+    )

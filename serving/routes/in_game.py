@@ -18,7 +18,7 @@ from models.live_micro import PossessionAnswer, ShotAnswer
 from models.possession.answers import SHARES
 from models.selective import GATE
 from serving.context import ContextDep
-from serving.live import AskedShot, GameAnswer, LineAnswer, LiveAnswer, NextAnswer, Source
+from serving.in_game import AskedShot, GameAnswer, LineAnswer, LiveAnswer, NextAnswer, Source
 from serving.live_games import AskedGame
 from serving.problem import WRITES
 from serving.recorder import over_target, part_of
