@@ -10,15 +10,17 @@ from flows.commands.options import Data, Json, Seasons, Source, line_spec, print
 from flows.progress import show_service
 
 
-def serve() -> None:
-    """Serve the API and page, with the services they need, until Ctrl-C."""
+def serve(
+    live: Annotated[bool, typer.Option(help="also run the stream consumers, the live models and the hub")] = True,
+) -> None:
+    """Serve the API, the page and the live hub, with the services they need, until Ctrl-C."""
     from flows.serve import serve_until_interrupted
     from flows.services import embedded_services
     from flows.settings import FlowSettings
 
     settings = FlowSettings()
     with embedded_services(settings, on_progress=show_service):
-        serve_until_interrupted(settings)
+        serve_until_interrupted(settings, live=live)
 
 
 def deploy(
