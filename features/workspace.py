@@ -48,6 +48,11 @@ class Workspace:
         return self.root / "bundles"
 
     @property
+    def onnx(self) -> Path:
+        """Champions as ONNX files for the regional tier and the browser: `onnx/{family}.json` names the file."""
+        return self.root / "onnx"
+
+    @property
     def quarantine(self) -> Path:
         """Batches that broke their expectations."""
         return self.root / "quarantine"
@@ -61,3 +66,8 @@ class Workspace:
     def lineups(self) -> Path:
         """Lineups built by the command line, newest in `latest.json`."""
         return self.root / "lineups"
+
+    @property
+    def live(self) -> Path:
+        """Journals of live polling: `live/{source}-{day}.jsonl`."""
+        return self.root / "live"

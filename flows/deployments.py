@@ -24,6 +24,7 @@ from uuid import UUID
 import psutil  # type: ignore[import-untyped]
 
 from features.errors import InvalidInput
+from features.stores.jobs import PRIORITIES
 from flows.errors import ServiceUnavailable
 from flows.progress import console, step
 from flows.services import quiet_environment
@@ -47,7 +48,8 @@ WORKER_STOP_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """A flow, when it runs, and with what. Exactly one of `cron` (US Eastern) and `interval` is given.
+    """A flow, when it runs, and with what. At most one of `cron` (US Eastern) and `interval` is given; without either
+    it runs when somebody asks, up to `side_by_side` runs at once, further ones wait.
 
     `entrypoint` is `file.py:flow`, relative to the repository.
     """
@@ -57,6 +59,16 @@ class Scheduled:
     parameters: dict[str, Any] = field(default_factory=dict)
     cron: str | None = None
     interval: timedelta | None = None
+    side_by_side: int = 1
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether nothing but a request starts it."""
+        return self.cron is None and self.interval is None
+
+
+#: Heavy work that serving hands over (`serving.tiers.cloud`); a run takes a core.
+JOBS: Final = Scheduled("jobs", "flows/jobs.py:jobs", side_by_side=max(1, (os.cpu_count() or 2) // 2))
 
 
 def line_schedules(spec: LineSpec, *, daily_cron: str, live_cron: str, learn_cron: str = OFF) -> list[Scheduled]:
@@ -81,8 +93,9 @@ def deploy_schedules(
     """Register the schedules; with `run_worker`, run them in this terminal until Ctrl-C or SIGTERM."""
     wanted = line_schedules(spec, daily_cron=daily_cron, live_cron=live_cron, learn_cron=learn_cron)
     with step("register schedules") as shown:
-        register(wanted, settings)
-        shown.summary = ", ".join(f"{one.name} at {one.cron!r}" for one in wanted) + f" ({TIMEZONE})"
+        register([*wanted, JOBS], settings)
+        told = ", ".join(f"{one.name} at {one.cron!r}" for one in wanted)
+        shown.summary = f"{told} ({TIMEZONE}); {JOBS.name} on demand"
     if not run_worker:
         command = " ".join(worker_command()[1:])
         console.print(
@@ -106,7 +119,7 @@ def register(scheduled: Sequence[Scheduled], settings: FlowSettings, *, pool: st
     from prefect.client.orchestration import get_client
     from prefect.deployments.runner import DeploymentApplyError
 
-    schedules = [_schedule(one) for one in scheduled]
+    schedules = [[] if one.on_demand else [_schedule(one)] for one in scheduled]
     try:
         with at_api(settings.prefect_api_url), get_client(sync_client=True) as client:
             _ensure_work_pool(client, pool)
@@ -114,6 +127,8 @@ def register(scheduled: Sequence[Scheduled], settings: FlowSettings, *, pool: st
                 one.name: _deploy(one, schedule, settings, pool)
                 for one, schedule in zip(scheduled, schedules, strict=True)
             }
+            if any(one.on_demand for one in scheduled):
+                _ensure_queues(client, pool)
             _prune(client, pool, keep=set(found.values()))
     except (httpx.HTTPError, DeploymentApplyError) as error:
         raise ServiceUnavailable(
@@ -147,6 +162,8 @@ def job_environment(settings: FlowSettings) -> dict[str, str]:
     return {
         "FANTASY_HOME": str(settings.home.resolve()),
         "FANTASY_REDIS_URL": settings.redis_url,
+        "FANTASY_BUS_URL": settings.bus_url,
+        "FANTASY_STREAM_PARTITIONS": str(settings.stream_partitions),
         "FANTASY_DATABASE_URL": settings.database_url,
         "FANTASY_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
         "FANTASY_PREFECT_API_URL": settings.prefect_api_url,
@@ -167,16 +184,17 @@ def _schedule(one: Scheduled) -> Schedule:
         ) from error
 
 
-def _deploy(one: Scheduled, schedule: Schedule, settings: FlowSettings, pool: str) -> UUID:
+def _deploy(one: Scheduled, schedules: list[Schedule], settings: FlowSettings, pool: str) -> UUID:
     from prefect import flow
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 
+    strategy = ConcurrencyLimitStrategy.ENQUEUE if one.on_demand else ConcurrencyLimitStrategy.CANCEL_NEW
     source: Any = flow.from_source(source=str(REPOSITORY), entrypoint=one.entrypoint)
     deployed: UUID = source.deploy(
         name=one.name,
         work_pool_name=pool,
-        schedules=[schedule],
-        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        schedules=schedules,
+        concurrency_limit=ConcurrencyLimitConfig(limit=one.side_by_side, collision_strategy=strategy),
         parameters=one.parameters,
         job_variables={"working_dir": str(REPOSITORY), "env": job_environment(settings)},
         build=False,
@@ -197,6 +215,17 @@ def _ensure_work_pool(client: SyncPrefectClient, pool: str) -> None:
         client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=template))
     except ObjectAlreadyExists:
         log.debug("work pool %s is there already", pool)
+
+
+def _ensure_queues(client: SyncPrefectClient, pool: str) -> None:
+    """The pool's queues by priority: of runs that wait, a worker takes the urgent ones first."""
+    from prefect.exceptions import ObjectAlreadyExists
+
+    for name, priority in PRIORITIES.items():
+        try:
+            client.create_work_queue(name=name, priority=priority, work_pool_name=pool)
+        except ObjectAlreadyExists:
+            log.debug("work queue %s is there already", name)
 
 
 def _prune(client: SyncPrefectClient, pool: str, *, keep: set[UUID]) -> None:

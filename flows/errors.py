@@ -1,8 +1,10 @@
 """Errors of the flows layer; all are `features.errors.FantasyError`s.
 
 FantasyError
-└── ServiceUnavailable     an embedded service cannot be started, or a configured one does not answer
-    └── PortTaken          something else already listens where the service should
+├── ServiceUnavailable     an embedded service cannot be started, or a configured one does not answer
+│   └── PortTaken          something else already listens where the service should
+├── BenchmarkUnavailable   a benchmark's script or a tool it needs is not on this machine
+└── BenchmarkFailed        a benchmark ended without a report
 """
 
 from __future__ import annotations
@@ -21,3 +23,13 @@ class PortTaken(ServiceUnavailable):
     """Something else already listens on the port of an embedded service."""
 
     retryable = False
+
+
+class BenchmarkUnavailable(FantasyError):
+    """A benchmark's script, or a tool it cannot do without, is not on this machine."""
+
+    http_status = 501
+
+
+class BenchmarkFailed(FantasyError):
+    """A benchmark ended without a report."""

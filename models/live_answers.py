@@ -6,9 +6,9 @@ left), and base rates. A finished game, or a player who cannot come back, is ans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -44,6 +44,7 @@ DISPERSION: Final[dict[str, float]] = {
 #: Points a game of a player of whom nothing is known, by amount: none is claimed, the spread is that of so many.
 UNKNOWN_USUAL: Final = 8.0
 _LEAST_SD: Final = 1e-6
+Outputs = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,19 @@ def win_answer(model: LoadedModel | None, rows: pl.DataFrame, game: LiveGame) ->
 
 
 def line_answers(
-    model: LoadedModel | None, rows: pl.DataFrame, game: LiveGame, amounts: Sequence[str] = SHOWN_AMOUNTS
+    model: LoadedModel | None,
+    rows: pl.DataFrame,
+    game: LiveGame,
+    amounts: Sequence[str] = SHOWN_AMOUNTS,
+    *,
+    output: Outputs | None = None,
 ) -> pl.DataFrame:
     """One row per row of `rows` (`line_rows`) and amount: player_id, amount, so_far, mean, q10, q50, q90.
 
-    All players are answered at once. Amounts are final ones, given that he appears.
+    All players are answered at once. Amounts are final ones, given that he appears. `output` is what the model gave
+    for `rows`, where that was asked already.
     """
-    mean, quantiles = _lines(model, rows, game, amounts)
+    mean, quantiles = _lines(model, rows, game, amounts, output)
     so_far = _so_far(rows, amounts)
     count = len(amounts)
     shown = {f"q{round(100 * level)}": quantiles[:, :, k].ravel() for k, level in enumerate(SHOWN)}
@@ -108,21 +115,38 @@ def over_answer(
     """P(final `amount` > `line`) of one player. Raises `InvalidInput` for an amount no line is made of."""
     if amount not in AMOUNTS:
         raise InvalidInput(f"stat {amount!r} is unknown; use one of {', '.join(AMOUNTS)}")
-    mean, quantiles = _lines(model, row, game, (amount,))
+    output = None if model is None else model.outputs(row)
+    mean, quantiles = _lines(model, row, game, (amount,), output)
     so_far = float(_so_far(row, (amount,))[0, 0])
     low, middle, high = (float(value) for value in quantiles[0, 0])
-    if game.final or _finished(row)[0]:
-        chance = float(so_far > line)
-    elif model is None:
-        centre, spread = _pace(row, amount)
-        chance = float(ndtr((centre[0] - asked_line(amount, np.array([line]))[0]) / spread[0]))
-    else:
-        output = model.outputs(row)
-        chance = float(over_line(output, model.config, amount, np.array([line]))[0])
-    # What he has he keeps: a count over the line cannot fall back, points of a site can (turnovers).
-    if not amount.startswith("fantasy_points") and so_far > line:
-        chance = 1.0
+    chance = float(over_chances(model, row, game, amount, np.array([line]), output=output)[0])
     return OverAnswer(chance, float(mean[0, 0]), (low, middle, high), so_far, fallback=model is None)
+
+
+def over_chances(
+    model: LoadedModel | None,
+    rows: pl.DataFrame,
+    game: LiveGame,
+    amount: str,
+    lines: Array,
+    *,
+    output: Outputs | None = None,
+) -> Array:
+    """P(final `amount` > line) (n,) of every player of `rows` at a line of his own (n,); NaN where the line is.
+
+    `output` is what the model gave for `rows`, where that was asked already.
+    """
+    so_far = _so_far(rows, (amount,))[:, 0]
+    if model is None:
+        centre, spread = _pace(rows, amount)
+        chance = np.asarray(ndtr((centre - asked_line(amount, lines)) / spread))
+    else:
+        chance = over_line(model.outputs(rows) if output is None else output, model.config, amount, lines)
+    chance = np.where(game.final | _finished(rows), (so_far > lines).astype(np.float64), chance)
+    # What he has he keeps: a count over the line cannot fall back, points of a site can (turnovers).
+    if not amount.startswith("fantasy_points"):
+        chance = np.where(so_far > lines, 1.0, chance)
+    return np.where(np.isfinite(lines), chance, np.nan)
 
 
 def usual_amount(row: pl.DataFrame, amount: str) -> float | None:
@@ -142,14 +166,18 @@ def answered(probability: float) -> bool:
 
 
 def _lines(
-    model: LoadedModel | None, rows: pl.DataFrame, game: LiveGame, amounts: Sequence[str]
+    model: LoadedModel | None,
+    rows: pl.DataFrame,
+    game: LiveGame,
+    amounts: Sequence[str],
+    output: Outputs | None = None,
 ) -> tuple[Array, Array]:
     """Mean (n, A) and quantiles (n, A, 3) at SHOWN."""
     so_far = _so_far(rows, amounts)
     if model is None:
         mean, quantiles = _pace_lines(rows, amounts)
     else:
-        output, names = model.outputs(rows), list(model.config["targets"])
+        output, names = model.outputs(rows) if output is None else output, list(model.config["targets"])
         at = [names.index(amount) for amount in amounts]
         grid, levels = output["quantiles"][:, at], np.asarray(model.config["levels"])
         chosen = [int(np.argmin(np.abs(levels - level))) for level in SHOWN]

@@ -1,4 +1,4 @@
-"""What comes next in a game in progress: the next possession, the next two minutes, a shot."""
+"""What comes next in a game in progress: the next possession, the next two minutes, a shot, and the rest of it all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from features.as_of import as_of_join
-from features.errors import NotMaterialized
+from features.errors import InvalidInput, NotMaterialized
 from features.play.moments import OVERTIME_S, QUARTER_S
 from features.play.possessions import possessions
 from features.play.shots import LEAGUE, shots
@@ -22,15 +22,21 @@ from features.play.views import (
     with_type_rate,
 )
 from models.bundle import LoadedModel
-from models.live_game import Known, LiveGame
+from models.live_answers import win_answer
+from models.live_game import Known, LiveGame, win_rows
 from models.metrics import Array
 from models.possession.answers import PACE_POINTS, SHARES
+from models.possession.network import PossessionNetwork
+from models.possession.remainder import GameState, law_of, simulate
 from models.possession.rows import ASKED_AT, NEXT_S, at_moments, season_states, with_state, with_strength
 from models.projection.config import LEVELS
 from models.shot.data import own_features
 
 #: From here on a shot counts three (the arc is at 22 feet in the corners, at 23.75 elsewhere).
 THREE_FT: Final = 23
+#: Ways for a game to go on that are simulated: the standard error of a probability is at most .011. And their seed.
+FUTURES: Final = 2000
+SEED: Final = 20_261_123
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,20 @@ class ShotAnswer:
 
     probability: float
     zone: str
+    fallback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RemainderAnswer:
+    """How the game ends: P(home wins), P(overtime, null from the baseline), and final points of home and away.
+
+    `futures` is how many ways to go on were simulated, 0 where the baseline answered.
+    """
+
+    probability: float
+    overtime: float | None
+    teams: tuple[SideAnswer, SideAnswer]
+    futures: int
     fallback: bool
 
 
@@ -96,6 +116,49 @@ def next_two_minutes(model: LoadedModel | None, game: LiveGame, known: Known) ->
         SideAnswer(team, float(answer["next_mean"][k]), _three(answer["next_quantiles"][k, at]), fallback=False)
         for k, team in enumerate(rows["team"].to_list())
     ]
+
+
+def remainder(
+    model: LoadedModel | None, game: LiveGame, known: Known, *, futures: int = FUTURES, seed: int = SEED
+) -> RemainderAnswer:
+    """The rest of the game, simulated possession by possession; equal questions have equal answers.
+
+    Without a model the Brownian margin answers, with the league's pace for the points. Raises `NotMaterialized` for a
+    game that is over.
+    """
+    _still_on(game)
+    scores = [int(game.state[name][0]) for name in ("home_score", "away_score")]
+    if model is None:
+        win = win_answer(None, win_rows(game, known), game)
+        ahead = PACE_POINTS * float(game.state["left_s"][0]) / NEXT_S
+        home, away = (
+            SideAnswer(team, score + ahead, None, fallback=True)
+            for team, score in zip(game.teams, scores, strict=True)
+        )
+        return RemainderAnswer(win.probability, None, (home, away), 0, fallback=True)
+    plays = _with_next_side(game)
+    found = possessions(plays)
+    sides = _with_strength(at_moments(game.moment, found, plays), game, known).sort("at_home", descending=True)
+    if not isinstance(model.network, PossessionNetwork):
+        raise InvalidInput(f"{model.name} is no possession model; ask the champion of family possession")
+    law = law_of(model.network, model.bundle.calibration, sides)
+    told, state = sides.row(0, named=True), game.state.row(0, named=True)
+    openers = found.filter(pl.col("period") == 1)
+    start = GameState(
+        lead=int(state["margin"]), period=int(state["period"]), clock_s=float(state["clock_s"]),
+        ball_home=told["has_ball"] == 1, began=str(told["began"]),
+        first_home=bool(openers["offence_home"][0]) if openers.height else None,
+    )  # fmt: skip
+    ways = simulate(law, start, futures=futures, seed=seed)
+    final = np.asarray(scores) + ways.points
+    home, away = (
+        SideAnswer(
+            team, float(final[:, k].mean()), _three(np.quantile(final[:, k], (0.10, 0.50, 0.90))), fallback=False
+        )
+        for k, team in enumerate(game.teams)
+    )
+    overtime = float(np.mean(ways.overtimes > max(start.period - 4, 0)))
+    return RemainderAnswer(ways.win_probability(start.lead), overtime, (home, away), futures, fallback=False)
 
 
 def shot_answer(

@@ -21,8 +21,8 @@ from models.registry import Registry
 from serving import telemetry
 from serving.cancellation import Wish
 from serving.champion import Champions
-from serving.kept_slates import KeptSlates
 from serving.in_game import LivePredictor
+from serving.kept_slates import KeptSlates
 from serving.live_games import LiveGames
 from serving.predictor import SlatePredictor
 from serving.recorder import Recorder

@@ -35,10 +35,12 @@ from models.live_answers import (
 from models.live_game import line_rows, win_rows
 from models.live_micro import (
     PossessionAnswer,
+    RemainderAnswer,
     ShotAnswer,
     SideAnswer,
     next_possession,
     next_two_minutes,
+    remainder,
     shot_answer,
 )
 from serving import telemetry
@@ -57,6 +59,7 @@ BASELINES: Final[dict[str, str]] = {
 BASELINE_VERSION: Final = "1"
 FINAL: Final = "final-score"
 T = TypeVar("T", bound="LiveAnswer")
+NextGiven = PossessionAnswer | ShotAnswer | RemainderAnswer | tuple[SideAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +109,9 @@ class LineAnswer(LiveAnswer):
 
 @dataclass(frozen=True, slots=True)
 class NextAnswer(LiveAnswer):
-    """The next possession, the next two minutes, or a shot."""
+    """The next possession, the next two minutes, a shot, or the rest of the game."""
 
-    given: PossessionAnswer | ShotAnswer | tuple[SideAnswer, ...]
+    given: NextGiven
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,12 @@ class LivePredictor:
             )
         )
 
+    async def remainder(self, asked: AskedGame) -> NextAnswer:
+        """How the game ends, by simulating the rest of it."""
+        return await self._run(
+            lambda: self._next(asked, "possession", "remainder", lambda m, f: remainder(m, f.game, f.known))
+        )
+
     async def shot(self, asked: AskedGame, shot: AskedShot) -> NextAnswer:
         """P(a shot goes in)."""
 
@@ -188,7 +197,7 @@ class LivePredictor:
             lines = line_answers(line_model, line_rows(game, known), game)
         if game.final:
             lines = _final_lines(lines, found.box)
-        sources = [_source(found, "live_win", win_model), _source(found, "live_line", line_model)]
+        sources = [source_of(found, "live_win", win_model), source_of(found, "live_line", line_model)]
         warnings = [*found.warnings, *_without(sources)]
         if not game.final:
             warnings.append("lines of players with appeared false are given that they come into the game")
@@ -211,7 +220,7 @@ class LivePredictor:
             raise InvalidInput(f"line: player {player_id} has no earlier game to take one from; give a line")
         with telemetry.INFERENCE.labels("live_line").time():
             over = over_answer(model, row, found.game, amount, at)
-        source = _source(found, "live_line", model)
+        source = source_of(found, "live_line", model)
         warnings = (*found.warnings, *_without([source]))
         return self._keep(
             LineAnswer(
@@ -234,7 +243,7 @@ class LivePredictor:
         asked: AskedGame,
         family: FamilyName,
         what: str,
-        ask: Callable[[LoadedModel | None, FoundGame], PossessionAnswer | ShotAnswer | tuple[SideAnswer, ...]],
+        ask: Callable[[LoadedModel | None, FoundGame], NextGiven],
     ) -> NextAnswer:
         found = self._games.find(asked)
         model = self._champions.get(asked.league, family)
@@ -244,7 +253,7 @@ class LivePredictor:
             return kept
         with telemetry.INFERENCE.labels(family).time():
             given = ask(model, found)
-        source = _source(found, family, model)
+        source = source_of(found, family, model)
         return self._keep(NextAnswer(found, source, question, (*found.warnings, *_without([source])), 0.0, given))
 
     def _keep(self, answer: T) -> T:
@@ -258,7 +267,8 @@ def _question(found: FoundGame, what: str, *models: LoadedModel | None) -> str:
     return f"{found.league}:{found.game.game_id}:{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def _source(found: FoundGame, family: str, model: LoadedModel | None) -> Source:
+def source_of(found: FoundGame, family: str, model: LoadedModel | None) -> Source:
+    """Who answers: the final score, the champion, or the family's baseline."""
     if found.game.final:
         return Source(FINAL, BASELINE_VERSION, fallback=False)
     if model is None:

@@ -91,6 +91,7 @@ class LiveGames:
         self._stored: Recent[tuple[object, ...], _Stored] = Recent(KEPT)
         self._known: Recent[tuple[object, ...], Known] = Recent(KEPT)
         self._found: Recent[tuple[object, ...], FoundGame] = Recent(KEPT)
+        self._played: Recent[tuple[object, ...], pl.DataFrame] = Recent(KEPT)
 
     def find(self, asked: AskedGame) -> FoundGame:
         """The game as asked about. Raises `NotMaterialized` for a game, play or quarter that is not there, and
@@ -116,7 +117,7 @@ class LiveGames:
         entity = self._entity(stored, plays, asked)
         score = None if asked.plays is not None else _score(stored.row)
         game = live_game(plays, entity, asked_at=asked.asked_at, seq=asked.seq, score=score)
-        history = _history(recorded, snapshot, game)
+        history = self._history(recorded, stamp, snapshot, game)
         listed = who_may_appear(game, history.recent)
         key = (asked.league, asked.game_id, stamp, history.origin, entity.row(0), game.settled, *listed.rows())
         known = self._known.get(key)
@@ -158,6 +159,27 @@ class LiveGames:
         tip = asked.tip or (stored.plays["event_time"][0] if stored.plays.height else self._clock())
         return entity_of(asked.game_id, plays, tip=tip)
 
+    def _history(
+        self, recorded: RecordedGames, stamp: object, snapshot: Snapshot | None, game: LiveGame
+    ) -> _History:
+        """The online snapshot while it ends before the tip-off, else the offline views as they were then."""
+        tip: datetime = game.entity["as_of"][0]
+        if snapshot is not None and snapshot.stamp.data_timestamp <= tip:
+            since = (tip - ABSENT).date()
+            recent = snapshot.directory.filter(pl.col("last_played") >= since).select(*RECENT)
+            online = snapshot.stamp
+            return _History(recent, lambda _: snapshot.views, online.view_versions, online.generation)
+        teams, key = game.teams, (game.teams, tip, stamp)
+        played = self._played.get(key)
+        if played is None:
+            # Read once a game: every play of it asks for the same rows.
+            played = recorded.recent_players(teams, tip)
+            self._played.put(key, played)
+        versions = {} if snapshot is None else snapshot.stamp.view_versions
+        return _History(
+            played, lambda listed: recorded.views(teams, listed["player_id"].to_list(), tip), versions, "offline"
+        )
+
     def _snapshot(self, league: League) -> Snapshot | None:
         try:
             return self._snapshots.get(league)
@@ -175,22 +197,6 @@ def _score(row: pl.DataFrame) -> tuple[int, int] | None:
 
 def _box_names(box: pl.DataFrame) -> dict[int, str]:
     return dict(box.select("player_id", "player_name").iter_rows()) if box.height else {}
-
-
-def _history(recorded: RecordedGames, snapshot: Snapshot | None, game: LiveGame) -> _History:
-    """The online snapshot while it ends before the tip-off, else the offline views as they were then."""
-    tip: datetime = game.entity["as_of"][0]
-    if snapshot is not None and snapshot.stamp.data_timestamp <= tip:
-        since = (tip - ABSENT).date()
-        recent = snapshot.directory.filter(pl.col("last_played") >= since).select(*RECENT)
-        stamp = snapshot.stamp
-        return _History(recent, lambda _: snapshot.views, stamp.view_versions, stamp.generation)
-    teams = game.teams
-    recent = recorded.recent_players(teams, tip)
-    versions = {} if snapshot is None else snapshot.stamp.view_versions
-    return _History(
-        recent, lambda listed: recorded.views(teams, listed["player_id"].to_list(), tip), versions, "offline"
-    )
 
 
 def _newest(views: Views, tip: datetime) -> datetime | None:

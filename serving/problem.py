@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -54,7 +55,8 @@ def _typed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, FantasyError)  # noqa: S101 - registered for this type only
     if error.http_status >= 500:
         log.warning("answer status=%s error=%s: %s", error.http_status, type(error).__name__, error)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.retryable else {}
+    wait_s = math.ceil(getattr(error, "retry_after_s", RETRY_AFTER_S))
+    headers = {"Retry-After": str(max(1, wait_s))} if error.retryable else {}
     rules = list(getattr(error, "rules", ()))
     name = type(error).__name__
     return _answer(error.http_status, name, str(error), retryable=error.retryable, rules=rules, headers=headers)

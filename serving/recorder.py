@@ -13,7 +13,7 @@ from typing import Any, Final
 from features.errors import StoreUnavailable
 from features.stores.database import Database
 from features.stores.predictions import ServedPrediction, save_predictions
-from models.live_micro import PossessionAnswer, ShotAnswer
+from models.live_micro import PossessionAnswer, RemainderAnswer, ShotAnswer, SideAnswer
 from serving import telemetry
 from serving.in_game import GameAnswer, LineAnswer, LiveAnswer, NextAnswer, Source
 from serving.predictor import POINTS, Projected, Winners
@@ -214,7 +214,8 @@ def line_answer_rows(answer: LineAnswer, served_at: datetime) -> list[ServedPred
 
 
 def next_answer_rows(answer: NextAnswer, served_at: datetime) -> list[ServedPrediction]:
-    """The possession's expected points with its chances as `quantiles`, two minutes' points per team, or the shot."""
+    """The possession's expected points with its chances as `quantiles`, two minutes' points per team, the shot, or the
+    winner and final points of the simulated rest."""
     given = answer.given
     if isinstance(given, PossessionAnswer):
         chances = {f"p{k}": chance for k, chance in enumerate(given.chances)}
@@ -224,14 +225,17 @@ def next_answer_rows(answer: NextAnswer, served_at: datetime) -> list[ServedPred
         ]
     if isinstance(given, ShotAnswer):
         return [_live_row(answer, answer.source, "shot_made", served_at, probability=given.probability)]
-    return [
-        _live_row(
-            answer, answer.source, "points_next_2min", served_at, part=side.team, mean=side.mean,
-            quantiles=None if side.quantiles is None
-            else dict(zip(("q10", "q50", "q90"), side.quantiles, strict=True)),
-        )
-        for side in given
-    ]  # fmt: skip
+    if isinstance(given, RemainderAnswer):
+        winner = _live_row(answer, answer.source, "home_win", served_at, probability=given.probability)
+        return [winner, *(_side_row(answer, "final_points", side, served_at) for side in given.teams)]
+    return [_side_row(answer, "points_next_2min", side, served_at) for side in given]
+
+
+def _side_row(answer: NextAnswer, target: str, side: SideAnswer, served_at: datetime) -> ServedPrediction:
+    quantiles = None if side.quantiles is None else dict(zip(("q10", "q50", "q90"), side.quantiles, strict=True))
+    return _live_row(
+        answer, answer.source, target, served_at, part=side.team, mean=side.mean, quantiles=quantiles
+    )
 
 
 def over_target(answer: LineAnswer) -> str:

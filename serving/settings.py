@@ -23,3 +23,9 @@ class ServingSettings(ModelSettings):
     live_secret: str | None = Field(
         default=None, min_length=32, description="signs the hub's tokens; made and kept under `home` if unset"
     )
+    prefect_api_url: str = Field(
+        default="http://127.0.0.1:4200/api", description="Prefect server that heavy work is handed to, with /api"
+    )
+    inference_provider: str = Field(
+        default="auto", pattern="^(auto|cpu|cuda)$", description="where the regional tier runs its models"
+    )

@@ -38,6 +38,14 @@ LINEUPS: Final = Counter("fantasy_lineups_built_total", "Lineups built", ["site"
 SOLVE: Final = Histogram("fantasy_lineup_solve_seconds", "Optimizer time per request, seconds", ["site"])
 STOPPED: Final = Counter("fantasy_requests_stopped_total", "Work stopped because its client hung up", ["route"])
 READY: Final = Gauge("fantasy_ready", "1 when the dependency answers", ["dependency"])
+TIER_ANSWERS: Final = Counter("fantasy_tier_answers_total", "Questions answered", ["tier", "kind", "degraded"])
+TIER_REFUSED: Final = Counter("fantasy_tier_refused_total", "Questions not answered", ["kind", "error"])
+TIER_LATENCY: Final = Histogram(
+    "fantasy_tier_seconds",
+    "Time from a question's arrival to its answer, seconds",
+    ["tier"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

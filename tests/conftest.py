@@ -30,5 +30,9 @@ pytest_plugins = [
     "tests.fixtures.services",
     "tests.fixtures.serving",
     "tests.fixtures.live",
+    "tests.fixtures.hub",
+    "tests.fixtures.recompute",
     "tests.fixtures.schedules",
+    "tests.fixtures.stream",
+    "tests.fixtures.live_page",
 ]

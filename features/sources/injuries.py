@@ -151,6 +151,12 @@ def read_feed(path: Path) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def status_said(comment: str) -> str | None:
+    """The status of STATUSES that a feed's comment names, None where it names none."""
+    text = comment.lower()
+    return next((status for words, status in _WORDS if words in text), None)
+
+
 def read_injuries(path: Path) -> pl.DataFrame:
     """An official report (CSV), recorded transactions or a recorded feed (Parquet), told apart by what is in it.
 

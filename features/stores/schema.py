@@ -143,6 +143,30 @@ class Outcome(Base):
     known_time: Mapped[datetime]
 
 
+class JobRow(Base):
+    """Heavy work that was asked for: its question, how far it is, and its result once there is one."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("status IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="status"),
+        Index("ix_jobs_asked_at", "asked_at"),
+    )
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    idempotency_key: Mapped[str] = mapped_column(unique=True, comment="the same key is the same job")
+    league: Mapped[str]
+    kind: Mapped[str]
+    question: Mapped[dict[str, Any]]
+    priority: Mapped[str] = mapped_column(comment="the work queue: urgent or usual")
+    status: Mapped[str]
+    flow_run_id: Mapped[UUID | None] = mapped_column(comment="null until Prefect has taken it")
+    asked_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    error: Mapped[str | None]
+
+
 class Promotion(Base):
     """The audit of a model's champion alias: every move, and every decision not to move it."""
 

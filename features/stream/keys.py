@@ -96,3 +96,8 @@ def texts(league: str) -> str:
 def games(league: str) -> str:
     """hash: what is known of every game by its key (`features.stream.directory`)."""
     return f"fantasy:{{{league}}}:games"
+
+
+def kafka_offsets(league: str) -> str:
+    """hash: how far partitions of Kafka topics are applied (`features.stream.kafka`)."""
+    return f"fantasy:{{{league}}}:kafka"

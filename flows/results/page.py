@@ -17,6 +17,7 @@ from flows.results import contests
 from flows.results.backbone import backbone_section
 from flows.results.batch import batch_section
 from flows.results.lineups import http_section, late_swap_section, lineups_section
+from flows.results.realtime import ball_section, critical_section, hub_section, stream_section
 from flows.results.seasons import grades_section
 from flows.results.simulation import contests_section
 from flows.results.walk_forward import backtest_section
@@ -39,6 +40,10 @@ SECTIONS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "batch.json": batch_section,
     "contests.json": contests_section,
     "contests-backtest.json": contests.backtest_section,
+    "stream.json": stream_section,
+    "critical.json": critical_section,
+    "hub.json": hub_section,
+    "ball-to-browser.json": ball_section,
 }
 
 

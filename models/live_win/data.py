@@ -23,9 +23,10 @@ from features.play.plays import NO_PLAYS, Plays
 from features.tables import Tables
 from features.views import Views, game_rows, player_rows
 from features.views.entities import game_entities, played_entities
-from models.calibration import ConformalOffsets, Temperature, fit_offsets, fit_temperature
+from models.calibration import fit_offsets, fit_temperature
 from models.device import one_thread
-from models.live_win.config import BUCKETS, CLOCK, LiveWinConfig
+from models.live_win.calibration import buckets, calibrated
+from models.live_win.config import BUCKETS, LiveWinConfig
 from models.live_win.network import LiveWinNetwork, Raw
 from models.live_win.rows import ANNOUNCED_FEATURES, FEATURES, live_rows
 from models.projection.config import SHOWN
@@ -104,7 +105,7 @@ def calibrate(network: LiveWinNetwork, inputs: NDArray[np.float32], y: NDArray[n
     game in a bucket.
     """
     logits, _, quantiles = forward(network, inputs)
-    bucket = buckets(inputs, network.config)
+    bucket = buckets(inputs, network.config.features)
     prior = PRIOR / np.sqrt((EVENTS_PER_GAME + 3) / (len(BUCKETS) + 1))
     temperatures, offsets = [], []
     for number in range(len(BUCKETS) + 1):
@@ -120,26 +121,11 @@ def calibrate(network: LiveWinNetwork, inputs: NDArray[np.float32], y: NDArray[n
     return {"temperatures": temperatures, "offsets": offsets}
 
 
-def buckets(inputs: NDArray[np.float32], config: LiveWinConfig) -> NDArray[np.int64]:
-    """Number of the bucket (n,) that each row's share of regulation left falls in; an unknown one counts as whole."""
-    share = np.nan_to_num(inputs[:, config.features.index(CLOCK)].astype(np.float64), nan=1.0)
-    return np.searchsorted(np.asarray(BUCKETS), share, side="left").astype(np.int64)
-
-
 def outputs(network: nn.Module, inputs: NDArray[np.float32], calibration: Mapping[str, Any]) -> Outputs:
     """Calibrated `home_win_probability` (n,), `margin_mean` (n,) and `margin_quantiles` (n, K; ascending)."""
     assert isinstance(network, LiveWinNetwork)  # noqa: S101 - narrows the family protocol for mypy
     logits, location, quantiles = forward(network, inputs)
-    probability = Temperature().apply(logits)
-    bucket = buckets(inputs, network.config)
-    for number, temperature in enumerate(calibration.get("temperatures", [])):
-        own = bucket == number
-        probability[own] = Temperature(float(temperature)).apply(logits[own])
-    for number, offsets in enumerate(calibration.get("offsets", [])):
-        own = bucket == number
-        if offsets is not None and own.any():
-            quantiles[own] = ConformalOffsets.from_json(offsets).apply(quantiles[own, None, :])[:, 0]
-    return {"home_win_probability": probability, "margin_mean": location, "margin_quantiles": quantiles}
+    return calibrated(logits, location, quantiles, buckets(inputs, network.config.features), calibration)
 
 
 def columns(answer: Outputs, config: Mapping[str, Any]) -> list[pl.Series]:

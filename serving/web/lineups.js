@@ -1,6 +1,7 @@
-// Building lineups; their cards, exposures and files.
+// Building lineups; their cards, exposures and files. The live page can follow what was built last.
 import { post } from "./api.js";
 import { $, cell, make, money, offer, percent, showTab, state } from "./dom.js";
+import { BUILT } from "./live_lineup.js";
 import { withOwn } from "./own.js";
 import { everyRule } from "./rules.js";
 
@@ -62,7 +63,7 @@ function drawLineups(answer) {
 export function forgetLineups() {
   state.built = null;
   $("lineups").replaceChildren();
-  $("exposures").hidden = $("download").hidden = $("download-json").hidden = true;
+  $("exposures").hidden = $("download").hidden = $("download-json").hidden = $("follow-live").hidden = true;
   $("lineups-title").textContent = "No lineups yet: press Build lineups";
   $("certificate").textContent = "";
 }
@@ -78,7 +79,9 @@ export async function build() {
     showTab("lineups");
     if ($("tabs").getBoundingClientRect().top > 0.7 * innerHeight) $("tabs").scrollIntoView();
     $("download").href = `/v1/lineups/${answer.id}/upload.csv`;
-    $("download").hidden = false;
+    $("download").hidden = $("follow-live").hidden = false;
+    const lineups = answer.lineups.map((lineup) => lineup.players.map((player) => player.id));
+    localStorage.setItem(BUILT, JSON.stringify({ slate_id: answer.slate_id, lineups }));
     offer($("download-json"), JSON.stringify(answer, null, 1), `lineups-${answer.slate_id}.json`, "application/json");
     $("build").dispatchEvent(new CustomEvent("built", { bubbles: true }));
   } finally {

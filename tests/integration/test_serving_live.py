@@ -157,6 +157,15 @@ def test_micro_questions_are_answered(live_api: httpx.Client, game: dict[str, An
     soon = ask(kind="next_two_minutes")
     assert set(soon["teams"]) == {game["home_team"], game["away_team"]}
     assert all(0 <= team["q10"] <= team["q90"] for team in soon["teams"].values())
+    rest = ask(kind="remainder")
+    final, moment = rest["teams"], rest["moment"]
+    assert list(final) == [game["home_team"], game["away_team"]] and rest["futures"] == 2000
+    for team, score in zip(final.values(), (moment["home_score"], moment["away_score"]), strict=True):
+        assert score <= team["q10"] < team["q50"] < team["q90"] and team["q10"] < team["mean"] < team["q90"]
+    assert 0 < rest["overtime"] < 0.5 and rest["model"]["name"] == "simulated-possession"
+    assert rest["target"] == "home_win" and rest["confidence"] == max(rest["probability"], 1 - rest["probability"])
+    assert rest["abstained"] == (rest["confidence"] < rest["gate"]) == (rest["answer"] is None)
+    assert ask(kind="remainder")["teams"] == final
     shot = {"type": "Jump Shot", "distance": 24, "shooter_id": best}
     made = ask(kind="shot", shot=shot)
     assert 0 < made["probability"] < 1 and made["target"] == "shot_made"

@@ -18,7 +18,7 @@ from features.sources.simulated import SimulatedSource
 from features.tables import Tables
 from features.views import Views, compute_views
 from features.views.entities import game_entities, player_directory
-from models.live_answers import line_answers, over_answer, win_answer
+from models.live_answers import line_answers, over_answer, over_chances, win_answer
 from models.live_game import (
     Known,
     LiveGame,
@@ -32,7 +32,7 @@ from models.live_game import (
     win_rows,
 )
 from models.live_line.data import labelled_rows as line_labelled
-from models.live_micro import next_possession, next_two_minutes, shot_answer, shot_row
+from models.live_micro import next_possession, next_two_minutes, remainder, shot_answer, shot_row
 from models.live_win.data import labelled_rows as win_labelled
 from models.live_win.rows import FEATURES
 from models.shot.config import FEATURES as SHOT_FEATURES
@@ -150,7 +150,7 @@ def test_a_game_that_is_over_is_answered_with_its_result(evening: Evening) -> No
     assert win.margin == score[0] - score[1] and set(win.quantiles) == {win.margin}
     lines = line_answers(None, line_rows(game, known), game, ("points",))
     assert lines["mean"].to_list() == lines["so_far"].to_list() == lines["q10"].to_list()
-    for ask in (next_possession, next_two_minutes):
+    for ask in (next_possession, next_two_minutes, remainder):
         with pytest.raises(NotMaterialized, match="is over"):
             ask(None, game, known)
     half, _ = evening.at(asked_at="half", score=score)
@@ -254,6 +254,30 @@ def test_a_line_he_has_passed_is_certain(evening: Evening) -> None:
     assert over_answer(None, best, game, "points", -5).probability == 1.0
     chances = [over_answer(None, best, game, "points", so_far + k).probability for k in (1, 4, 9, 30)]
     assert chances == sorted(chances, reverse=True) and chances[-1] < 0.05
+
+
+def test_lines_asked_together_are_answered_as_if_asked_alone(evening: Evening) -> None:
+    game, known = evening.at(asked_at="half")
+    rows = line_rows(game, known)
+    lines = np.linspace(2.0, 30.0, rows.height)
+    lines[3] = np.nan
+    for amount in ("points", "fantasy_points_fanduel"):
+        together = over_chances(None, rows, game, amount, lines)
+        assert np.isnan(together[3])
+        for at in set(range(rows.height)) - {3}:
+            alone = over_answer(None, rows[at], game, amount, float(lines[at]))
+            assert together[at] == alone.probability
+
+
+def test_the_rest_of_a_game_without_a_model_is_the_brownian_answer(evening: Evening) -> None:
+    game, known = evening.at(asked_at="q3")
+    rest = remainder(None, game, known)
+    assert rest.probability == win_answer(None, win_rows(game, known), game).probability
+    assert (rest.fallback, rest.futures, rest.overtime) == (True, 0, None)
+    scores = game.state.select("home_score", "away_score").row(0)
+    ahead = [side.mean - score for side, score in zip(rest.teams, scores, strict=True)]
+    assert [side.team for side in rest.teams] == list(game.teams)
+    assert ahead[0] == ahead[1] and 20 < ahead[0] < 35
 
 
 def test_a_feed_alone_makes_a_game(evening: Evening) -> None:

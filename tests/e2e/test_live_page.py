@@ -1,0 +1,173 @@
+"""The live page in a real headless Chromium, in front of a replayed day of the simulated league."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.fixtures.live_page import LiveLine, live_page, playing, points_of
+from tests.fixtures.page import shown
+
+#: Games replayed, all at once.
+GAMES = 4
+#: Recorded seconds a second: a game of 2 h 15 min takes about 7 s.
+SPEED = 1200.0
+NO_SOCKETS = "window.WebSocket = class extends WebSocket { constructor() { super('ws://127.0.0.1:1/'); } };"
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, live_server: httpx.Client) -> Iterator[Page]:
+    """One page for the module, opened before anything was played: the tests go on where the one before ended."""
+    with live_page(browser, live_server) as page:
+        yield page
+
+
+def card(page: Page, game_id: str):  # type: ignore[no-untyped-def]
+    """A game's card."""
+    return page.locator(f"[data-game='{game_id}']")
+
+
+def test_before_the_first_play_the_page_waits(page: Page) -> None:
+    expect(page.locator("#connection")).to_have_text("connected")
+    expect(page.locator("#games-title")).to_have_text("No game in progress")
+    expect(page.locator("#origin")).to_be_visible()
+    expect(page.locator("#model")).to_contain_text(re.compile(r"simulated-live_win version \d+"))
+    expect(page.locator("#game")).to_be_hidden()
+
+
+def test_lineups_are_followed(page: Page, live_server: httpx.Client, line: LiveLine) -> None:
+    expect(page.locator("#mine-said")).to_have_text("no lineup followed yet")
+    slate_id = page.locator("#mine-slate option", has_text="draftkings").first.get_attribute("value")
+    built = live_server.post("/v1/lineups", json={"slate_id": slate_id, "n": 2}).json()
+    page.select_option("#mine-slate", slate_id)
+    page.fill("#mine-ids", "nobody, here")
+    page.click("#mine-follow")
+    expect(page.locator("#mine-said")).to_contain_text("'nobody' is not on slate")
+    page.fill("#mine-ids", "\n".join(", ".join(p["id"] for p in each["players"]) for each in built["lineups"]))
+    page.click("#mine-follow")
+    expect(page.locator("#mine-lineups .mine")).to_have_count(2)
+    first = page.locator("#mine-lineups .mine").first
+    assert first.locator("td.name").all_inner_texts() == [p["name"] for p in built["lineups"][0]["players"]]
+    expect(first.locator("td.state", has_text="open")).to_have_count(8)
+    expect(page.locator("#connection")).to_contain_text(re.compile("connected|resumed"))
+
+
+def test_scores_lines_and_curves_move_and_survive_a_killed_worker(page: Page, line: LiveLine) -> None:
+    infos = line.day.recording.games[:GAMES]
+    with playing(line, GAMES, 0.5, SPEED):
+        for info in infos:
+            expect(card(page, info.game_id)).to_be_visible()
+            expect(card(page, info.game_id).locator(".clock")).to_contain_text(re.compile(r"Q\d \d+:\d\d"))
+        expect(page.locator("#lines tr[data-player]").first).to_be_visible()
+    expect(page.locator("#games-title")).to_have_text(f"{GAMES} of {GAMES} games in progress")
+    chosen = infos[0].game_id
+    expect(card(page, chosen)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#game-model")).to_contain_text(re.compile(r"simulated-live_win version \d+"))
+    before = points_of(page)
+    assert before >= 5, before
+    shown(page, "live")
+    line.kill_worker()
+    expect(page.locator("#connection")).not_to_have_text("connected")
+    with playing(line, GAMES, 1.0, SPEED):
+        expect(page.locator("#connection")).to_have_text(re.compile("connected|resumed"))
+    for info in infos:
+        final = line.day.game(info.game_id)
+        found = card(page, info.game_id)
+        expect(found.locator(".clock")).to_contain_text("Final")
+        expect(found.locator(".side .n")).to_have_text([str(final["away_score"]), str(final["home_score"])])
+    for info in infos[:2]:
+        card(page, info.game_id).click()
+        same_lines(page, line, info.game_id)
+    card(page, chosen).click()
+    assert points_of(page) > before
+    expect(page.locator("#games-title")).to_have_text(f"0 of {GAMES} games in progress")
+    shown(page, "live-final")
+
+
+def same_lines(page: Page, line: LiveLine, game_id: str) -> None:
+    """Every player's line on the page is that of the true box."""
+    truth = line.day.lines(game_id)
+    appeared = {player for player, values in truth.items() if any(value not in ("0", "0.0") for value in values)}
+    assert len(appeared) > 10
+    for player in appeared:
+        row = page.locator(f"tr[data-player='{player}'] td")
+        expect(row.nth(1)).not_to_have_text("–")
+        expect(row.locator("nth=7")).to_have_text(truth[player][-1])
+        assert row.all_inner_texts()[1:8] == truth[player], player
+
+
+def test_a_lineup_counts_the_points_that_were_made(page: Page, line: LiveLine) -> None:
+    scored = {}
+    for info in line.day.recording.games[:GAMES]:
+        scored.update(line.day.lines(info.game_id))
+    locked = page.locator("#mine-lineups tr.locked")
+    for row in locked.all():
+        name, points = row.locator("td.name").inner_text(), row.locator("td.points").inner_text()
+        ids = line.day.box.filter(line.day.box["player_name"] == name)["player_id"].to_list()
+        assert points in {scored[player][-1] for player in ids if player in scored} | {"0.0"}, name
+    teams = {team for info in line.day.recording.games[:GAMES] for team in (info.home_team, info.away_team)}
+    assert teams
+    expect(page.locator("#mine-lineups .mine summary").first).to_contain_text("expected")
+
+
+def test_a_reloaded_page_shows_the_same(page: Page, line: LiveLine) -> None:
+    before = points_of(page)
+    page.reload()
+    for info in line.day.recording.games[:GAMES]:
+        final = line.day.game(info.game_id)
+        expect(card(page, info.game_id).locator(".side .n")).to_have_text(
+            [str(final["away_score"]), str(final["home_score"])]
+        )
+    expect(page.locator("#mine-lineups .mine")).to_have_count(2)
+    assert points_of(page) >= before
+
+
+@pytest.mark.parametrize("width", [390, 800])
+def test_a_narrow_window_needs_no_sideways_scrolling(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.locator("#mine-add summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shown(page, f"live-{width}")
+    page.locator("#mine-add summary").click()
+    page.set_viewport_size({"width": 1280, "height": 1000})
+
+
+def test_the_keyboard_reaches_everything(page: Page) -> None:
+    page.evaluate("document.activeElement.blur()")
+    seen = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.append(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.dataset.game || document.activeElement.ariaLabel"
+            )
+        )
+    assert {"league", "site", "players of the game"} <= set(seen)
+    games = page.locator(".game-card")
+    games.nth(1).focus()
+    page.keyboard.press("Enter")
+    expect(games.nth(1)).to_have_attribute("aria-pressed", "true")
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("input, select, button, a, textarea")]
+            .filter((found) => !(found.labels?.length || found.ariaLabel || found.textContent.trim()))
+            .map((found) => found.outerHTML)"""
+    )
+    assert nameless == []
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((found) => found.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_without_sockets_events_are_followed(browser: Browser, live_server: httpx.Client, line: LiveLine) -> None:
+    with live_page(browser, live_server) as page:
+        page.add_init_script(NO_SOCKETS)
+        page.reload()
+        expect(page.locator("#connection")).to_have_text("connected by event stream")
+        for info in line.day.recording.games[:GAMES]:
+            final = line.day.game(info.game_id)
+            expect(card(page, info.game_id).locator(".side .n")).to_have_text(
+                [str(final["away_score"]), str(final["home_score"])]
+            )
