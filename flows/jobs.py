@@ -77,7 +77,9 @@ def tell(settings: FlowSettings, job: Job) -> None:
     try:
         announce(settings.redis_url, job.league, settings.stream_partitions, job.topic, fields, writer="cloud")
     except StoreUnavailable as error:
-        log.warning("job %s is not told of on the live hub, its result is kept all the same: %s", job.job_id, error)
+        log.warning(
+            "job %s is not told of on the live hub, its result is kept all the same: %s", job.job_id, error
+        )
 
 
 class StillWanted:

@@ -64,7 +64,7 @@ def live_programs(settings: FlowSettings) -> list[Program]:
     """The real-time programs of every league that has data under `settings.home`, and the hub."""
     leagues: list[League] = [name for name in LEAGUES if Workspace(settings.home, name).tables.is_dir()]
     python = sys.executable
-    programs = [Program("hub", (python, "-m", "serving.live", "hub"))]
+    programs = [Program("hub", (python, "-m", "serving.live", "hub", "--answers", "serving.tiers.hub:answerer"))]
     for league in leagues:
         consumer = (python, "-m", "features.stream", "consumer", "--league", league)
         programs += [Program(f"{league} consumer", consumer), Program(f"{league} standby", consumer)]

@@ -233,9 +233,7 @@ def next_answer_rows(answer: NextAnswer, served_at: datetime) -> list[ServedPred
 
 def _side_row(answer: NextAnswer, target: str, side: SideAnswer, served_at: datetime) -> ServedPrediction:
     quantiles = None if side.quantiles is None else dict(zip(("q10", "q50", "q90"), side.quantiles, strict=True))
-    return _live_row(
-        answer, answer.source, target, served_at, part=side.team, mean=side.mean, quantiles=quantiles
-    )
+    return _live_row(answer, answer.source, target, served_at, part=side.team, mean=side.mean, quantiles=quantiles)
 
 
 def over_target(answer: LineAnswer) -> str:

@@ -79,6 +79,7 @@ def test_public_names_are_documented(repository: Path) -> None:
             bare.append(str(path))
         for node in tree.body:
             public = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            public = public and not any(ast.unparse(each) == "overload" for each in node.decorator_list)
             if public and not node.name.startswith("_") and ast.get_docstring(node) is None:
                 bare.append(f"{path}:{node.name}")
     assert bare == []

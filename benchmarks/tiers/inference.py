@@ -31,7 +31,10 @@ def networks() -> dict[str, tuple[nn.Module, torch.Tensor]]:
     mlp = nn.Sequential(
         nn.Linear(30, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 9)
     )  # fmt: skip
-    return {"mlp_30_128_128_9": (mlp, torch.randn(PLAYERS, 30)), "gru_10x30_64": (Gru(), torch.randn(PLAYERS, 10, 30))}
+    return {
+        "mlp_30_128_128_9": (mlp, torch.randn(PLAYERS, 30)),
+        "gru_10x30_64": (Gru(), torch.randn(PLAYERS, 10, 30)),
+    }
 
 
 def session_of(network: nn.Module, inputs: torch.Tensor, path: Path) -> Any:

@@ -113,7 +113,12 @@ def begin_job(database: Database, job_id: UUID, at: datetime) -> bool:
 
 
 def end_job(
-    database: Database, job_id: UUID, at: datetime, *, result: dict[str, Any] | None = None, error: str | None = None
+    database: Database,
+    job_id: UUID,
+    at: datetime,
+    *,
+    result: dict[str, Any] | None = None,
+    error: str | None = None,
 ) -> bool:
     """Keep the result, or why there is none; False when it had ended before."""
     status = "done" if error is None else "failed"

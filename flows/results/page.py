@@ -20,6 +20,7 @@ from flows.results.lineups import http_section, late_swap_section, lineups_secti
 from flows.results.realtime import ball_section, critical_section, hub_section, stream_section
 from flows.results.seasons import grades_section
 from flows.results.simulation import contests_section
+from flows.results.tiers import tiers_section
 from flows.results.walk_forward import backtest_section
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -44,6 +45,7 @@ SECTIONS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "critical.json": critical_section,
     "hub.json": hub_section,
     "ball-to-browser.json": ball_section,
+    "tiers.json": tiers_section,
 }
 
 

@@ -143,7 +143,7 @@ class FollowGames:
                 if self._complaints.fresh(game_id, repr(error)):
                     log.warning("game=%s not answered yet: %s", game_id, error)
                 self._stop.wait(RETRY_S)
-                self._inbox.put(game_id, at_ns)
+                self._inbox.put_back(game_id, at_ns)
             except (FantasyError, *DEFECTS) as error:
                 # One game whose plays cannot be read must not keep the others waiting; its `at_seq` tells its age.
                 self.counts.failed += 1

@@ -33,6 +33,12 @@ class Inbox(Generic[K, V]):
             self._waiting[key] = word
             self._changed.notify()
 
+    def put_back(self, key: K, word: V) -> None:
+        """Leave a word that was taken again, unless a newer one came meanwhile."""
+        with self._changed:
+            self._waiting.setdefault(key, word)
+            self._changed.notify()
+
     def take(self, timeout_s: float) -> tuple[K, V] | None:
         """The next key that is due and its word; None when there is none in time, or after `close`."""
         until = self._clock() + timeout_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from serving.live.board import Board
 from serving.problem import READS
 
 router = APIRouter(prefix="/v1/live", tags=["live"])
-READ: Final = {503: READS[503]}
+READ: Final[dict[int | str, dict[str, Any]]] = {503: READS[503]}
 
 
 class ListedGame(BaseModel):

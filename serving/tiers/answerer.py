@@ -351,5 +351,7 @@ def _allowed_ms(deadline_ms: float | None, wanted: Wanted) -> float:
     if deadline_ms is None:
         return DEADLINE_MS[wanted.adequate[0]]
     if not 0 < deadline_ms <= MOST_DEADLINE_MS:
-        raise InvalidInput(f"deadline_ms is {deadline_ms!r}; give a number above 0, at most {MOST_DEADLINE_MS:.0f}")
+        raise InvalidInput(
+            f"deadline_ms is {deadline_ms!r}; give a number above 0, at most {MOST_DEADLINE_MS:.0f}"
+        )
     return float(deadline_ms)

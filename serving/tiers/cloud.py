@@ -88,7 +88,9 @@ class Cloud:
         try:
             async with self._turns:
                 if not self.lane.in_time(ticket):
-                    raise Late(f"a job of kind {ticket.kind!r} waited until its deadline could not be met: ask again")
+                    raise Late(
+                        f"a job of kind {ticket.kind!r} waited until its deadline could not be met: ask again"
+                    )
                 begun = self.lane.begin([ticket])
                 job = await self._off_loop(
                     lambda: jobs.add_job(
@@ -189,7 +191,9 @@ class Cloud:
                 f"Prefect at {self._api_url} knows no {DEPLOYMENT}: run `fantasy deploy`, which also does the work"
             )
         if reply.is_error:
-            raise CloudUnavailable(f"Prefect at {self._api_url} refused {path}: {reply.status_code} {reply.text[:200]}")
+            raise CloudUnavailable(
+                f"Prefect at {self._api_url} refused {path}: {reply.status_code} {reply.text[:200]}"
+            )
         return reply.json()
 
     async def _off_loop(self, work: Callable[[], T]) -> T:

@@ -65,7 +65,9 @@ def game(topics: Topics, game_id: str) -> Found:
     at = _at(topics, topic)
     told = {name: whole.get(name) for name in _STATE}
     if whole.get("home_score") is None or whole.get("away_score") is None:
-        raise NotMaterialized(f"game_id {game_id!r} has no score yet: ask POST /v1/predictions/game before it begins")
+        raise NotMaterialized(
+            f"game_id {game_id!r} has no score yet: ask POST /v1/predictions/game before it begins"
+        )
     lead = float(whole["home_score"] - whole["away_score"])
     if whole.get("status") == "final":
         margin = dict.fromkeys(("mean", "q10", "q50", "q90"), lead)
@@ -77,7 +79,9 @@ def game(topics: Topics, game_id: str) -> Found:
     if said is not None and behind is not None and behind <= FRESH_PLAYS:
         answer = {**told, "home_win_probability": said, "home_margin": whole.get("home_margin")}
         return Found(answer, whole.get("model"), at, bool(whole.get("fallback")), features=features)
-    warning = "no model has answered for this game yet" if behind is None else f"the model is {behind} plays behind"
+    warning = (
+        "no model has answered for this game yet" if behind is None else f"the model is {behind} plays behind"
+    )
     rough = what_if.brownian_answer(features)
     return Found({**told, **rough}, BROWNIAN, at, True, False, features, (f"{warning}: score and clock answer",))
 

@@ -37,7 +37,9 @@ class Publisher:
     def __init__(self, champions: Champions, home: Path) -> None:
         self._champions = champions
         self._home = home
-        self._wanted: set[tuple[League, FamilyName]] = {(league, family) for league in LEAGUES for family in ALWAYS}
+        self._wanted: set[tuple[League, FamilyName]] = {
+            (league, family) for league in LEAGUES for family in ALWAYS
+        }
         self._refused: set[tuple[League, str, str]] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="publish", daemon=True)

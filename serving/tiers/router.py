@@ -50,7 +50,9 @@ class Router:
         """
         left = deadline_at - self._clock()
         if left <= 0:
-            raise Late(f"the deadline passed {-1000 * left:.0f} ms ago, before the question was looked at: ask again")
+            raise Late(
+                f"the deadline passed {-1000 * left:.0f} ms ago, before the question was looked at: ask again"
+            )
         seen: dict[Tier, Estimate] = {}
         for degraded, tiers in ((False, wanted.adequate), (True, wanted.cheaper)):
             for tier in tiers:

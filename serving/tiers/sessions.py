@@ -73,7 +73,9 @@ def providers(wanted: str) -> list[str]:
     import onnxruntime
 
     cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda and wanted != "cpu" else ["CPUExecutionProvider"]
+    return (
+        ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda and wanted != "cpu" else ["CPUExecutionProvider"]
+    )
 
 
 def on_gpu(wanted: str) -> bool:

@@ -71,9 +71,7 @@ class _Asked:
         """Calibrated outputs, as `LoadedModel.outputs` has them for a slate."""
         inputs = feature_matrix(rows, self.session.features)
         self.asked = True
-        waiting = asyncio.run_coroutine_threadsafe(
-            self.regional.ask(self.session, inputs, self.ticket), self.loop
-        )
+        waiting = asyncio.run_coroutine_threadsafe(self.regional.ask(self.session, inputs, self.ticket), self.loop)
         found = {name: np.asarray(value, dtype=np.float64) for name, value in waiting.result().items()}
         found["p_play"] = np.ones(len(inputs))
         if known := self.session.calibration.get("availability"):
@@ -144,4 +142,3 @@ class Slates:
             slate = match_players(slate, snapshot.directory).slate
         # It has all that `project_slate` uses of a model.
         return project_slate(slate, cast(LoadedModel, asked), snapshot.views, snapshot.directory)
-

@@ -30,6 +30,7 @@ const mine = new Mine({
 const rosters = new Map(); // game id -> player ids
 let client = null;
 let league = null;
+let undecided = true;
 let watched = []; // topics of the open game's players
 let drawing = false;
 let lookedAt_ms = 0;
@@ -152,11 +153,11 @@ async function choose(chosen) {
 // A league with games is opened first.
 async function begin() {
   const found = await Promise.all(Object.keys(LEAGUES).map(listed));
-  $("league").replaceChildren(...Object.entries(LEAGUES).map(([id, name]) => new Option(name, id)));
+  if (league === null) $("league").replaceChildren(...Object.entries(LEAGUES).map(([id, name]) => new Option(name, id)));
   const wanted = new URLSearchParams(location.search).get("league");
   const chosen = wanted in LEAGUES ? wanted : (found.find(({ games: some }) => some.length) || found[0]).league;
   $("league").value = chosen;
-  await choose(chosen);
+  if (chosen !== league) await choose(chosen);
 }
 
 const guarded = (action) => async () => {
@@ -168,12 +169,16 @@ const guarded = (action) => async () => {
 };
 
 async function keepListing() {
-  if (league === null) await guarded(begin)();
+  // Until somebody chooses, the first league that has a game is the one to show.
+  if (league === null || (undecided && !games.picked && !document.hidden)) await guarded(begin)();
   else if (!document.hidden) await guarded(list)();
   setTimeout(keepListing, LIST_AGAIN_MS);
 }
 
-$("league").addEventListener("change", guarded(() => choose($("league").value)));
+$("league").addEventListener("change", guarded(() => {
+  undecided = false;
+  return choose($("league").value);
+}));
 $("site").addEventListener("change", later);
 $("notice").lastElementChild.addEventListener("click", () => tell(""));
 new ResizeObserver(drawGame).observe($("curve"));

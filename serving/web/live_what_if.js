@@ -6,6 +6,7 @@ import { named, put } from "./live_text.js";
 import { whatIf } from "./what_if.js";
 
 const WAIT_MS = 150; // after the last key
+const DEADLINE_MS = 2000; // who reads can wait that long for the better answer
 const REGULATION_S = 2880;
 const GATE = 0.7;
 const LEAD = $("what-if-lead");
@@ -79,8 +80,8 @@ export class WhatIf {
 // `features` is what the model read of the game as this page shows it. A baseline read nothing: then the server takes
 // the game as it is now.
 async function answerOf({ id, whole: { features } }, league, changes) {
-  if (features && Object.keys(features).length) return whatIf(features, changes, { league, gameId: id });
-  const { answer, model, fallback, degraded } = await post("/v1/ask", { league, question: { kind: "what_if", game_id: id, changes: [changes] } });
+  if (features && Object.keys(features).length) return whatIf(features, changes, { league, gameId: id, deadlineMs: DEADLINE_MS });
+  const { answer, model, fallback, degraded } = await post("/v1/ask", { league, question: { kind: "what_if", game_id: id, changes: [changes] }, deadline_ms: DEADLINE_MS });
   return { ...answer.answers[0], model, where: "server", fallback, degraded };
 }
 

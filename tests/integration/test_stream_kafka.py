@@ -61,7 +61,7 @@ def _connects(port: int) -> bool:
 @pytest.fixture
 def topic(brokers: str) -> str:
     """A topic with two partitions."""
-    from confluent_kafka.admin import AdminClient, NewTopic
+    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
     name = f"plays-{uuid4().hex[:8]}"
     client = AdminClient({"bootstrap.servers": brokers})  # it must outlive its request

@@ -129,7 +129,7 @@ def test_starting_over_forgets_only_those_games(streams: Streams, live: LiveStat
     assert {game.game_id for game in kept} == set(live.games())
     told = [name.decode() for name in cast("list[bytes]", client.hkeys(keys.topics))]
     assert f"game:{gone.game_id}|state" not in told
-    assert all(json.loads(whole).get("game_id") != gone.game_id for whole in client.hvals(keys.topics))  # type: ignore[union-attr]
+    assert all(json.loads(whole).get("game_id") != gone.game_id for whole in client.hvals(keys.topics))
 
 
 def test_an_ended_life_is_over(streams: Streams, live: LiveState, night: Recording) -> None:
@@ -235,6 +235,7 @@ def test_a_killed_command_goes_on_where_the_state_is(settings: FlowSettings, hom
         assert consumer.stop() == 0
 
 
+@pytest.mark.slow
 def test_without_a_consumer_the_command_brings_one(settings: FlowSettings, home: Path, night: Recording) -> None:
     settings = settings.model_copy(update={"home": home})
     one = night.games[-1].game_id

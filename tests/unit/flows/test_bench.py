@@ -13,6 +13,7 @@ from flows import benchmarking
 from flows.commands.bench_tables import bar, flat, histogram_rows
 from flows.errors import BenchmarkFailed, BenchmarkUnavailable
 from flows.results.realtime import ball_section, critical_section, hub_section, stream_section
+from flows.results.tiers import tiers_section
 from tests.unit.flows.conftest import Command
 
 HARDWARE = {"cpu": "Zen 4", "cores": 2, "load_1min": 0.5}
@@ -199,6 +200,17 @@ def test_ball_to_browser_is_judged_with_and_without_bulk() -> None:
     assert "| alone: p99 ms | 3.00 | – | ≤ 10: met |" in section
     assert "| with bulk beside it: p99 ms | 12.50 | – | ≤ 10: **missed** |" in section
     assert "| with bulk beside it | 999,900 | 13,340 |" in section
+
+
+def test_tiers_are_judged_in_the_mix() -> None:
+    edge = {"asked": 100, "admitted": 99, "share_in_time_of_admitted": 0.998, "p50_ms": 0.1, "p99_ms": 3.0}
+    cloud = edge | {"share_in_time_of_admitted": None}
+    mix = {"rate_per_s": 3000.0, "tiers": {"edge": edge, "cloud": cloud}}
+    report = {"hardware": HARDWARE, "mixes": {"mix": mix, "overload_5x": mix | {"goodput_of_peak": 0.97}}}
+    section = tiers_section(report)
+    assert "| edge: in time of admitted | 0.9980 | ≥ 0.999: **missed** |" in section
+    assert "| mix | 3,000 | cloud | 100 | 99 | – |" in section
+    assert "| goodput at 5× overload, of its peak | 0.970 | – | ≥ 0.95: met |" in section
 
 
 def latency(p99: float) -> dict[str, Any]:

@@ -52,7 +52,9 @@ def test_strength_changes_what_depends_on_it() -> None:
 
 def test_the_brownian_answer_follows_lead_and_clock() -> None:
     before = features_of(rows(), 2)
-    leads = [what_if.brownian_answer(what_if.changed(before, {"lead": lead, "left_s": 300})) for lead in (-9, 0, 9)]
+    leads = [
+        what_if.brownian_answer(what_if.changed(before, {"lead": lead, "left_s": 300})) for lead in (-9, 0, 9)
+    ]
     chances = [each["home_win_probability"] for each in leads]
     assert chances == sorted(chances) and 0 < chances[0] < chances[2] < 1
     for each in leads:

@@ -217,7 +217,9 @@ async def test_what_waits_is_one_batch_and_everyone_gets_his_own_rows() -> None:
     tier.start()
     ask = [asyncio.ensure_future(tier.ask(model, _rows(1, 0), lane.admit("what_if", 1, 60.0)))]
     await asyncio.to_thread(model.begun.wait, 30)
-    ask += [asyncio.ensure_future(tier.ask(model, _rows(n, n), lane.admit("what_if", n, 60.0))) for n in (3, 5, 60)]
+    ask += [
+        asyncio.ensure_future(tier.ask(model, _rows(n, n), lane.admit("what_if", n, 60.0))) for n in (3, 5, 60)
+    ]
     await asyncio.sleep(0)
     assert lane.waiting == 3
     model.go.set()

@@ -61,7 +61,9 @@ def test_the_page_answers_as_the_server_does(onnx_home: tuple[Path, LoadedModel]
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert all(message and next(iter(wrong)) in message for message, wrong in zip(told["refused"], WRONG, strict=True))
+    assert all(
+        message and next(iter(wrong)) in message for message, wrong in zip(told["refused"], WRONG, strict=True)
+    )
     for number, found in enumerate(told["answers"]):
         inputs = what_if.changed_rows(features_of(frame, number), CHANGES)
         own = what_if.answers(

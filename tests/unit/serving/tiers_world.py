@@ -152,4 +152,3 @@ class World:
     def _later(self, moment: float, event: Callable[[], None]) -> None:
         self._count += 1
         heapq.heappush(self._events, (moment, self._count, event))
-

@@ -17,7 +17,7 @@ def test_every_event_is_accounted_for(repository: Path, tmp_path: Path) -> None:
     size = ("--rate", "20000", "--seconds", "4", "--partitions", "3", "--producers", "2", "--consumers", "2")
     done = subprocess.run(
         [sys.executable, script, *size, "--rivals", "redis", "--rival-seconds", "2", "--json", "--out", out],
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=550,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
@@ -38,7 +38,7 @@ def test_every_critical_event_is_told(repository: Path, tmp_path: Path) -> None:
     script = repository / "benchmarks" / "bench_critical.py"
     size = ("--rate", "10000", "--critical-rate", "50", "--seconds", "4")
     done = subprocess.run(
-        [sys.executable, script, *size, "--out", out], capture_output=True, text=True, timeout=300
+        [sys.executable, script, *size, "--out", out], capture_output=True, text=True, timeout=550
     )
     assert done.returncode == 0, done.stderr
     runs = json.loads(out.read_text())["runs"]

@@ -91,7 +91,7 @@ def test_a_line_of_the_game_is_the_teams() -> None:
 
 
 def test_a_captain_has_a_salary_of_his_own_and_no_projection() -> None:
-    flex = {"salary": 10200, "proj_fp": 40.5}
+    flex: dict[str, Any] = {"salary": 10200, "proj_fp": 40.5}
     given = feed(
         sighting(0, **flex), sighting(0, pos="CPT", **{**flex, "salary": 15300}),
         sighting(5, salary=10400, proj_fp=41.5), sighting(5, pos="CPT", salary=15600, proj_fp=41.5),

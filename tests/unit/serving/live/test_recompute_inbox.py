@@ -41,6 +41,13 @@ def test_a_key_comes_again_only_after_its_time_and_delays_nobody() -> None:
     assert inbox.take(0) == ("b", 3)
     clock.now += 0.02
     assert inbox.take(0) == ("a", 2)
+    clock.now += 1
+    inbox.put_back("a", 2)
+    assert inbox.take(0) == ("a", 2)
+    inbox.put("a", 3)
+    inbox.put_back("a", 2)
+    clock.now += 1
+    assert inbox.take(0) == ("a", 3)
 
 
 def test_whoever_waits_is_woken_by_a_word_and_by_the_end() -> None:
