@@ -29,9 +29,9 @@ serve: setup    ## serve the API and page on http://127.0.0.1:8000
 	$(BIN)/fantasy serve
 
 web:            ## onnxruntime-web for the page (npm, 14 MB): what-ifs are answered in the browser, else by the server
-	cd serving/web && npm ci --ignore-scripts --no-audit --no-fund
+	cd serving/browser && npm ci --ignore-scripts --no-audit --no-fund
 	mkdir -p serving/web/vendor
-	cd serving/web/node_modules/onnxruntime-web/dist && cp ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm ../../../vendor/
+	cd serving/browser/node_modules/onnxruntime-web/dist && cp ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm ../../../../web/vendor/
 
 test: setup     ## unit, integration, end-to-end and failure tests (< 15 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not real_data"

@@ -18,11 +18,12 @@ STOP_TIMEOUT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A command line. Without `restart` its end ends everything."""
+    """A command line with variables of its own. Without `restart` its end ends everything."""
 
     name: str
     command: Sequence[str]
     restart: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -79,4 +80,4 @@ class Programs:
                 process.wait()
 
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(list(program.command), env=dict(self.environment))
+        return subprocess.Popen(list(program.command), env={**self.environment, **program.environment})

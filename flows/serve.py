@@ -68,9 +68,9 @@ def live_programs(settings: FlowSettings) -> list[Program]:
     for league in leagues:
         consumer = (python, "-m", "features.stream", "consumer", "--league", league)
         programs += [Program(f"{league} consumer", consumer), Program(f"{league} standby", consumer)]
-        programs.append(
-            Program(f"{league} recompute", (python, "-m", "serving.live", "recompute", "--league", league))
-        )
+        recompute = (python, "-m", "serving.live", "recompute", "--league", league)
+        # Its frames have a few hundred rows: handing them to several threads costs more than it gains.
+        programs.append(Program(f"{league} recompute", recompute, environment={"POLARS_MAX_THREADS": "1"}))
     return programs
 
 

@@ -34,6 +34,11 @@ REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     422: READS[422],
     503: READS[503],
 }
+#: With `model` FastAPI would say that a refusal is an event stream, too.
+_PROBLEM: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+STREAM_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": told["description"], "content": _PROBLEM} for status, told in REFUSED.items()
+}
 
 
 class LineupKey(BaseModel):
@@ -126,7 +131,7 @@ async def _stream(
         state.event_streams -= 1
 
 
-@router.get("/live/events", response_class=EventSourceResponse, responses=REFUSED)
+@router.get("/live/events", response_class=EventSourceResponse, responses=STREAM_REFUSED)
 async def live_events(live: Annotated[LiveClient, Depends(_stream)]) -> AsyncIterator[ServerSentEvent]:
     """Tell what changes as server-sent events `snapshot` and `delta`; resumes after `Last-Event-ID`."""
     positions: dict[str, Position] = {}

@@ -158,6 +158,7 @@ async function begin() {
   const chosen = wanted in LEAGUES ? wanted : (found.find(({ games: some }) => some.length) || found[0]).league;
   $("league").value = chosen;
   if (chosen !== league) await choose(chosen);
+  else await list();
 }
 
 const guarded = (action) => async () => {

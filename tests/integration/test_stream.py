@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from features.errors import Backpressure, InvalidInput, NotApplied, StoreUnavailable
+from features.stream.connections import Servers
 from features.stream.deltas import decode_entry
 from features.stream.directory import Directory, GameInfo
 from features.stream.events import Flag, Rows, blank, encode, encode_news, key_of
@@ -522,3 +523,14 @@ def test_a_url_without_a_scheme_is_refused() -> None:
     with pytest.raises(InvalidInput, match="begin it with"):
         Producer("localhost:6379", "redis://127.0.0.1:1", LEAGUE, 1, source="x")
     assert redis is not None
+
+
+def test_a_link_may_be_opened_again_any_number_of_times(stream_servers: tuple[Server, Server]) -> None:
+    """redis-py's pools stop after 100 connections made, closed ones counted: a consumer opens one a second."""
+    servers = Servers(stream_servers[1].url)
+    for _ in range(150):
+        link = servers.link("any")
+        assert link.ask(b"PING") == b"PONG"
+        link.close()
+    servers.close()
+    assert len(stream_servers[1].client.client_list()) < 10
