@@ -13,6 +13,7 @@ FantasyError
 │   └── Late             the deadline passed, or was about to, before the work began: it was dropped
 ├── DeadlineTooShort     no tier could answer so soon even with nothing else to do
 └── CloudUnavailable     Prefect does not take heavy work over (retry may help)
+    └── NotDeployed      Prefect runs, but nobody registered the work there
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ class CloudUnavailable(FantasyError):
 
     http_status = 503
     retryable = True
+
+
+class NotDeployed(CloudUnavailable):
+    """Prefect answers, but `fantasy deploy` never registered this work."""
 
 
 class Unauthorized(FantasyError):

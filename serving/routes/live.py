@@ -20,7 +20,7 @@ from serving.live.client import Change, LiveClient
 from serving.live.counts import total
 from serving.live.feed import worker_states
 from serving.live.protocol import Position
-from serving.problem import READS, Problem
+from serving.problem import READS, WRITES, Problem
 from serving.settings import ServingSettings
 
 router = APIRouter(prefix="/v1", tags=["live"])
@@ -72,7 +72,7 @@ class HubStatus(BaseModel):
     total: dict[str, Any]
 
 
-@router.post("/live/token", responses={403: REFUSED[403], 422: REFUSED[422], 503: REFUSED[503]})
+@router.post("/live/token", responses={**WRITES, 403: REFUSED[403]})
 def live_token(context: ContextDep, request: Request, wish: TokenWish) -> Token:
     """Hand out a token for the public topics of a league, and for the lineups whose keys are given."""
     settings = context.settings

@@ -13,7 +13,7 @@ from serving.live.board import Board
 from serving.problem import READS
 
 router = APIRouter(prefix="/v1/live", tags=["live"])
-READ: Final[dict[int | str, dict[str, Any]]] = {503: READS[503]}
+READ: Final[dict[int | str, dict[str, Any]]] = {422: READS[422], 503: READS[503]}
 
 
 class ListedGame(BaseModel):

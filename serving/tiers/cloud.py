@@ -20,7 +20,7 @@ from features.stores import jobs
 from features.stores.database import Database
 from features.stores.jobs import Job
 from features.workspace import League
-from serving.errors import CloudUnavailable, Late
+from serving.errors import CloudUnavailable, Late, NotDeployed
 from serving.tiers.lanes import Lane, Ticket
 
 log = logging.getLogger(__name__)
@@ -33,10 +33,6 @@ TIMEOUT_S: Final = 5.0
 #: States of a flow run after which nothing comes any more.
 DEAD: Final = ("FAILED", "CRASHED", "CANCELLED")
 T = TypeVar("T")
-
-
-class _NotDeployed(CloudUnavailable):
-    """Prefect answers, but knows nothing of what it was asked for."""
 
 
 class Cloud:
@@ -160,7 +156,7 @@ class Cloud:
         known = self._deployment is not None
         try:
             return await self._call("POST", f"/deployments/{await self._deployment_id()}/create_flow_run", body)
-        except _NotDeployed:
+        except NotDeployed:
             if not known:
                 raise
             # It was deployed anew since: its id is another.
@@ -187,7 +183,7 @@ class Cloud:
             ) from error
         if reply.status_code == httpx.codes.NOT_FOUND:
             self._deployment = None
-            raise _NotDeployed(
+            raise NotDeployed(
                 f"Prefect at {self._api_url} knows no {DEPLOYMENT}: run `fantasy deploy`, which also does the work"
             )
         if reply.is_error:
