@@ -21,7 +21,7 @@ LINE: Final = tuple(name for name in STATS if name not in ("oreb", "dreb", "even
 #: News of one subject that a client gets.
 LATEST_NEWS: Final = 5
 #: Games told per transaction, so that telling many never delays the events behind it.
-GAMES_AT_ONCE: Final = 2
+GAMES_AT_ONCE: Final = 1
 
 
 def game_topic(game: str) -> str:
