@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
-from features.errors import InvalidInput
+from features.errors import InvalidInput, StoreUnavailable
 
 CLUSTER_SCHEME: Final = "redis+cluster"
 SCHEMES: Final = ("redis", "rediss", "unix", CLUSTER_SCHEME)
@@ -216,3 +216,14 @@ def must(reply: Any) -> Any:
     if isinstance(reply, Exception):
         raise reply
     return reply
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """What fails inside is told as `StoreUnavailable`."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailable(
+            f"the state Redis does not answer ({type(error).__name__}: {error}); start it, or set FANTASY_REDIS_URL"
+        ) from error

@@ -7,8 +7,7 @@ its key is made from its id alone wherever it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, cast, overload
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from features.errors import KeyCollision, StoreUnavailable
 from features.stream import keys as names
+from features.stream.connections import answering
 from features.stream.events import key_of
 
 #: Fields per command, so that no single command blocks the server for long.
@@ -105,7 +105,7 @@ class Directory:
         """Make a game known, or replace what was known of it. Raises `KeyCollision` if its key is another game's."""
         key = info.key
         _same_game(self.games([key], fresh=True).get(key), info)
-        with _answering():
+        with answering():
             self._redis.hset(names.games(self.league), str(key), msgspec.json.encode(info))
         self._games[key] = info
         return key
@@ -138,7 +138,7 @@ class Directory:
 
     def every_game(self) -> dict[int, GameInfo]:
         """All games that were registered, by key."""
-        with _answering():
+        with answering():
             stored = cast("dict[bytes, bytes]", self._redis.hgetall(names.games(self.league)))
         self._games = {int(key): _decode(info) for key, info in stored.items()}
         return dict(self._games)
@@ -155,7 +155,7 @@ class Directory:
     def _claim(self, wanted: Sequence[tuple[int, str]]) -> list[str]:
         """Whose each key is after trying to give it to the text beside it."""
         name = names.texts(self.league)
-        with _answering(), self._redis.pipeline(transaction=False) as pipe:
+        with answering(), self._redis.pipeline(transaction=False) as pipe:
             for key, text in wanted:
                 pipe.hsetnx(name, str(key), text)
             pipe.execute()
@@ -168,7 +168,7 @@ class Directory:
 
     def _read(self, name: str, keys: Sequence[int]) -> list[bytes | None]:
         values: list[bytes | None] = []
-        with _answering():
+        with answering():
             for start in range(0, len(keys), CHUNK):
                 fields = [str(key) for key in keys[start : start + CHUNK]]
                 values.extend(cast("list[bytes | None]", self._redis.hmget(name, fields)))
@@ -244,13 +244,3 @@ def _same_game(known: GameInfo | None, info: GameInfo) -> None:
         raise KeyCollision(
             f"games {known.game_id!r} and {info.game_id!r} have the same key {info.key}; give one another game_id"
         )
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise StoreUnavailable(
-            f"the state Redis does not answer ({type(error).__name__}: {error}); start it, or set FANTASY_REDIS_URL"
-        ) from error

@@ -12,8 +12,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -23,8 +22,9 @@ import numpy as np
 import polars as pl
 import redis
 
-from features.errors import FantasyError, InvalidInput, SchemaError, SourceUnavailable, StoreUnavailable
+from features.errors import FantasyError, InvalidInput, SchemaError, SourceUnavailable
 from features.play.plays import COLUMNS
+from features.stream.connections import answering
 from features.stream.directory import GameInfo, Glossary, partition_of
 from features.stream.events import key_of
 from features.stream.keys import kafka_offsets
@@ -75,13 +75,13 @@ class Checkpoints:
 
     def read(self, partition: int) -> Checkpoint | None:
         """The checkpoint of a partition of the topic."""
-        with _answering():
+        with answering():
             value = cast("bytes | None", self._redis.hget(self._key, f"{self._prefix}{partition}"))
         return None if value is None else Checkpoint(**json.loads(value))
 
     def write(self, partition: int, checkpoint: Checkpoint) -> None:
         """Replace it."""
-        with _answering():
+        with answering():
             self._redis.hset(self._key, f"{self._prefix}{partition}", json.dumps(asdict(checkpoint)))
 
 
@@ -362,13 +362,3 @@ def _consumer(brokers: str, group: str) -> Consumer:
             "log_level": 2,
         }
     )
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise StoreUnavailable(
-            f"the state Redis does not answer ({type(error).__name__}: {error}); start it, or set FANTASY_REDIS_URL"
-        ) from error
