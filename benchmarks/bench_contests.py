@@ -2,11 +2,15 @@
 
     python benchmarks/bench_contests.py [--out benchmarks/results/contests.json] [--scenarios 10000] [--field 10000]
         [--candidates 5000] [--worlds 4] [--data DIR] [--ownership]
+        [--sections payouts world ownership]
 
 payouts: the same contest by our kernel and by a plain simulation (matrix product, sort, two binary searches a score;
 numpy and torch), equal prizes required. world: 150 entries chosen by simulation against the 150 of best projection,
 judged out of sample where the truth is not what was chosen on (`True world`). ownership: the model fitted to real
-contests, each judged by weights fitted to the others (needs `--data`). Times are wall and CPU seconds of this process.
+contests, each judged by weights fitted to the others (needs `--data`). `--sections` measures these anew and keeps the
+rest of the file at `--out`, with the time each was taken. In `world`, "believed" is what the simulation expects of its
+own entries and of the best projections where its own beliefs are the truth, on scenarios it did not choose by. Times
+are wall and CPU seconds of this process.
 """
 
 from __future__ import annotations
@@ -52,6 +56,7 @@ from models.projection.slate import AVERAGE_SD_BASE, AVERAGE_SD_SHARE, SlateProj
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("FANTASY_DATA", ROOT.parent / "shared" / "data"))
 ENTRIES = 150
+SECTIONS = ("payouts", "world", "ownership")
 #: Standard deviation of an opponent's own log-normal error about the crowd's beliefs, uniform between these.
 SKILL = (0.05, 0.25)
 
@@ -155,7 +160,8 @@ def play_world(seed: int, scenarios: int, field_size: int, proposals: int, objec
         name: portfolio_figures(play_together(truth, opponents, rows_of(pool, lineups), payouts), 20.0)
         for name, lineups in (("simulation", result.lineups), ("projection", plain))
     }
-    return {**played, "believed": result.portfolio, "timings_ms": result.timings_ms, "warnings": result.warnings}
+    believed = {"believed": result.portfolio, "believed_projection": result.baseline}
+    return {**played, **believed, "timings_ms": result.timings_ms, "warnings": result.warnings}
 
 
 def worlds(count: int, scenarios: int, field_size: int, proposals: int, objective: str) -> dict[str, Any]:
@@ -166,9 +172,12 @@ def worlds(count: int, scenarios: int, field_size: int, proposals: int, objectiv
             name: round(float(np.mean([one[side][name] for one in played])), 5)
             for name in ("roi", "p_profit", "p_any_first", "p_any_top10", "cash")
         }
-        for side in ("simulation", "projection", "believed")
+        for side in ("simulation", "projection", "believed", "believed_projection")
     }
-    first = [(one["simulation"]["p_any_first"], one["projection"]["p_any_first"]) for one in played]
+    first, expected = (
+        [(one[ours]["p_any_first"], one[plain]["p_any_first"]) for one in played]
+        for ours, plain in (("simulation", "projection"), ("believed", "believed_projection"))
+    )
     return {
         "world": World.__doc__,
         "objective": objective,
@@ -177,12 +186,18 @@ def worlds(count: int, scenarios: int, field_size: int, proposals: int, objectiv
         "field_size": field_size,
         "candidates": proposals,
         **figures,
-        "p_any_first_ratio": round(sum(a for a, _ in first) / max(sum(b for _, b in first), 1e-9), 3),
+        "p_any_first_ratio": ratio(first),
+        "p_any_first_ratio_believed": ratio(expected),
         "p_any_first_by_world": [[round(a, 5), round(b, 5)] for a, b in first],
         "worlds_won": sum(a > b for a, b in first),
         "timings_ms": {k: round(v, 1) for k, v in played[-1]["timings_ms"].items()},
         "warnings": list(played[-1]["warnings"]),
     }
+
+
+def ratio(pairs: list[tuple[float, float]]) -> float:
+    """How much larger the first of the pairs are, all added up."""
+    return round(sum(a for a, _ in pairs) / max(sum(b for _, b in pairs), 1e-9), 3)
 
 
 # --- exact payouts and speed ---
@@ -346,21 +361,33 @@ def main() -> None:
     parser.add_argument(
         "--ownership", action="store_true", help="fit and judge the ownership model only, and print it"
     )
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
     wanted = parser.parse_args()
     if wanted.ownership:
         print(json.dumps(ownership(wanted.data), indent=1))
         return
-    result: dict[str, Any] = {
-        "hardware": {"machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
-        "payouts": payouts_and_speed(wanted.scenarios, wanted.field, wanted.candidates),
-        "world": {
+    work: dict[str, Callable[[], dict[str, Any]]] = {
+        "payouts": lambda: payouts_and_speed(wanted.scenarios, wanted.field, wanted.candidates),
+        "world": lambda: {
             objective: worlds(wanted.worlds, wanted.scenarios, wanted.field, wanted.candidates, objective)
             for objective in ("log_utility", "win")
         },
+        "ownership": lambda: ownership(wanted.data),
     }
-    if (wanted.data / "dfs" / "manifest.csv").is_file():
-        result["ownership"] = ownership(wanted.data)
+    if not (wanted.data / "dfs" / "manifest.csv").is_file():
+        del work["ownership"]
+    kept = set(wanted.sections) != set(SECTIONS)
+    result: dict[str, Any] = json.loads(wanted.out.read_text(encoding="utf-8")) if kept else {"section_taken": {}}
+    result["hardware"] = {
+        "machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()
+    }  # fmt: skip
+    taken = {name: result["taken"] for name in SECTIONS if name in result} if "taken" in result else {}
+    taken |= result.get("section_taken", {})
+    for name in wanted.sections:
+        if name in work:
+            result[name] = work[name]()
+            taken[name] = datetime.now(UTC).isoformat(timespec="seconds")
+    result |= {"taken": max(taken.values()), "section_taken": taken}
     wanted.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 

@@ -16,6 +16,7 @@ SIDES: Final = {
     "simulation": "chosen by simulation, in the true world",
     "projection": "best projections, in the true world",
     "believed": "chosen by simulation, as it believed itself",
+    "believed_projection": "best projections, as the simulation believed",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from models.lineups.compile import compile_pool
 from models.lineups.pool import Pool, Quota
 from models.lineups.problem import Candidate
 from models.lineups.rules import LineupRules
-from models.lineups.simulation.choose import choose
+from models.lineups.simulation.choose import Objective, choose
 
 SIZE = 8
 
@@ -56,6 +57,24 @@ def test_roi_takes_the_best_means_and_win_covers_scenarios() -> None:
     prize[3, :50], prize[4, :49], prize[5, 50:80] = 1, 1, 1
     # Candidate 4 wins often, but only where 3 has won already.
     assert list(choose(prize, rows, pool_of(), 2, 30.0, objective="win").index) == [3, 5]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_win_reaches_the_bound_of_greedy_coverage(seed: int) -> None:
+    rows, _ = candidates(12, seed)
+    chance = (np.random.default_rng(seed).random((12, 60)) < 0.15).astype(np.float32)
+    covered = [bool(row.any()) for row in chance]
+    best = max(chance[list(three)].max(axis=0).sum() for three in combinations(range(12), 3))
+    found = chance[list(choose(chance, rows, pool_of(), 3, 15.0, objective="win").index)].max(axis=0).sum()
+    assert all(covered) and (1 - 1 / np.e) * best <= found <= best
+
+
+@pytest.mark.parametrize("objective", ["log_utility", "roi", "win"])
+def test_a_shorter_choice_begins_a_longer_one(objective: Objective) -> None:
+    rows, prize = candidates(80)
+    prize /= prize.max()  # chances, for `win`
+    few, many = (choose(prize, rows, pool_of(), n, 50.0, objective=objective).index for n in (4, 9))
+    assert many[:4] == few and many == choose(prize, rows, pool_of(), 9, 50.0, objective=objective).index
 
 
 def test_exposure_and_uniqueness_hold() -> None:
