@@ -199,6 +199,7 @@ def _points(answers: Answers, blocks: Blocks, gate: float, full: bool) -> Figure
     low, middle, high = (LEVELS.index(level) for level in (INTERVAL[0], 0.5, INTERVAL[1]))
     report: Figures = {
         "mae": blocks.mean(absolute_errors(mean, y)).as_json(),
+        "mae_of_median": blocks.mean(absolute_errors(grid[:, middle], y)).as_json(),
         "crps": blocks.mean(crps_losses(grid, LEVELS, y)).as_json(),
         "bias": blocks.mean(mean - y).as_json(),
         "interval_80_coverage": blocks.mean(inside(grid[:, low], grid[:, high], y)).as_json(),
@@ -207,7 +208,6 @@ def _points(answers: Answers, blocks: Blocks, gate: float, full: bool) -> Figure
     if full:
         ends = adaptive_intervals(grid, LEVELS, y, answers.rows["game_date"].to_numpy())
         report |= {
-            "mae_of_median": blocks.mean(absolute_errors(grid[:, middle], y)).as_json(),
             "rmse": float(np.sqrt(np.mean((mean - y) ** 2))),
             "r2": float(1 - np.sum((mean - y) ** 2) / max(float(np.sum((y - y.mean()) ** 2)), 1e-12)),
             "adaptive_80_coverage": blocks.mean(inside(*ends, y)).as_json(),

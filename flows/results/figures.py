@@ -37,7 +37,8 @@ TOLD: Final[dict[str, tuple[Figure, ...]]] = {
         Figure("AUGRC", ("augrc",)),
     ),
     "points": (
-        Figure("MAE", ("mae",), "mae"),
+        Figure("MAE of the mean", ("mae",), "mae"),
+        Figure("MAE of the median", ("mae_of_median",), "mae"),
         Figure("RMSE", ("rmse",)),
         Figure("R²", ("r2",)),
         Figure("bias", ("bias",)),

@@ -16,7 +16,7 @@ from flows.results.charts import ticks
 from flows.results.lineups import http_section, late_swap_section, lineups_section
 from flows.results.page import HEAD, RESULTS, page
 from flows.results.seasons import grades_section
-from flows.results.simulation import contests_section
+from flows.results.simulation import SIDES, contests_section
 from flows.results.walk_forward import backtest_section
 
 TIMING = {"cpu_ms_p50": 0.5, "cpu_ms_p99": 0.75, "wall_ms_p50": 0.5, "wall_ms_p99": 0.75}
@@ -48,7 +48,10 @@ def test_the_walk_forward_is_judged_on_the_rows_its_bars_name() -> None:
     assert "macro: game winner, before lock | pregame | Brier | 5,251 | 0.2124 [0.2074, 0.2174] |" in section
     assert "≤ 0.216: met | ≤ 0.207: **missed** | elo 0.2198 | 2021-10-19 to 2025-06-05 |" in section
     # Player bars are set on the regular season, which the report has as a slice.
-    assert "fantasy points, before lock | pregame | MAE | 90 |" in section and "7.5000 [7.4950, 7.5050]" in section
+    assert "before lock | pregame | MAE of the median | 90 | 7.5000 [7.4950, 7.5050]" in section
+    assert (
+        "before lock | pregame | MAE of the mean | 90 | 7.5500 [7.5450, 7.5550] | – | – | ewma 7.7000 |" in section
+    )
     assert "≤ 7.45: **missed** | ≤ 7.1: **missed** | ewma 7.7000 |" in section
     assert "* live_win is left out: there is no play-by-play" in section
     assert "| home win | pregame | elo | 5,251 | Brier | 0.2124 | 0.2198 | 0.0074 [0.0024, 0.0124] |" in section
@@ -136,7 +139,7 @@ def test_a_simulation_is_judged_by_its_time_its_field_and_its_choice() -> None:
             "kernel_keeping_every_prize": took, "sorting": {"numpy": took | {"cpu_ratio": 12.5}},
             "field_ownership_error_points": {"top20_mean": 0.8, "top50_mean": 0.6},
         },
-        "world": {"win": world | dict.fromkeys(("simulation", "projection", "believed"), side)},
+        "world": {"win": world | dict.fromkeys(SIDES, side)},
         "ownership": {"averages_value_only": ownership},
     }  # fmt: skip
     section = contests_section(report)
@@ -198,8 +201,9 @@ def points() -> dict[str, Any]:
 
     def figures(mae: float, n: int) -> dict[str, Any]:
         return {
-            "n": n, "dates": 30, "first_date": "2024-10-22", "last_date": "2025-04-13", "mae": spread(mae),
-            "bias": spread(0.0), "crps": spread(5.0), "interval_80_coverage": spread(0.8), "interval_80_width": 20.0,
+            "n": n, "dates": 30, "first_date": "2024-10-22", "last_date": "2025-04-13", "mae": spread(mae + 0.05),
+            "mae_of_median": spread(mae), "bias": spread(0.0), "crps": spread(5.0),
+            "interval_80_coverage": spread(0.8), "interval_80_width": 20.0,
             "baselines": {"ewma": {"n": n, "mae": 7.7, "saved": spread(0.2), "crps": 5.3,
                                    "crps_skill": spread(0.05)}},
         }  # fmt: skip

@@ -121,6 +121,17 @@ def test_points_are_told_with_intervals_and_the_baseline_s_spread() -> None:
     assert "crps_skill" not in figures(answers, gate=0.7, bootstrap=FEW)["baselines"]["overall"]
 
 
+def test_of_skewed_points_the_median_has_the_smaller_absolute_error() -> None:
+    label = np.random.default_rng(4).exponential(size=4000)
+    rows = asked(label.size, label=label, baseline_overall=np.ones(label.size))
+    grid = np.tile(-np.log1p(-np.array(LEVELS)), (label.size, 1))
+    answers = Answers("points", "points", rows, "overall", mean=np.ones(label.size), quantiles=grid)
+    told = figures(answers, gate=0.7, bootstrap=FEW)
+    assert told["mae"]["value"] == pytest.approx(2 / np.e, abs=0.03)
+    assert told["mae_of_median"]["value"] == pytest.approx(np.log(2), abs=0.03)
+    assert told["mae_of_median"]["value"] < told["mae"]["value"]
+
+
 def test_adaptive_intervals_find_the_coverage_that_narrow_ones_miss() -> None:
     answers = normal(sd=0.6)
     label, dates = answers.rows["label"].to_numpy(), answers.rows["game_date"].to_numpy()
