@@ -24,6 +24,7 @@ from uuid import UUID
 import psutil  # type: ignore[import-untyped]
 
 from features.errors import InvalidInput
+from features.processes import start_child
 from features.stores.jobs import PRIORITIES
 from flows.errors import ServiceUnavailable
 from flows.progress import console, step
@@ -256,12 +257,8 @@ def worker_process(
     settings: FlowSettings, *, pool: str = WORK_POOL, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker while the block runs, in its own session: Ctrl-C reaches it once, from here."""
-    worker = subprocess.Popen(
-        worker_command(pool),
-        cwd=REPOSITORY,
-        env={**os.environ, **worker_environment(settings), **environment},
-        start_new_session=True,
-    )
+    given = {**os.environ, **worker_environment(settings), **environment}
+    worker = start_child(worker_command(pool), environment=given, folder=REPOSITORY, own_session=True)
     try:
         yield worker
     finally:

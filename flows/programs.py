@@ -1,4 +1,7 @@
-"""Long-running child processes of `fantasy serve`: started together, started again when they end, stopped together."""
+"""Long-running child processes of `fantasy serve` and `replay`: started together, kept running, stopped together.
+
+They end with this process, too, when it is killed and can stop nobody.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from features.processes import start_child
 
 #: A program that ended is started again after this long, and twice as long each time up to the longest.
 FIRST_WAIT_S: Final = 1.0
@@ -80,4 +85,4 @@ class Programs:
                 process.wait()
 
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(list(program.command), env={**self.environment, **program.environment})
+        return start_child(program.command, environment={**self.environment, **program.environment})

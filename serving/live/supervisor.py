@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from features.processes import start_child
+
 log = logging.getLogger(__name__)
 LOOK_S: Final = 0.1
 #: A worker that dies younger than this is started again only after a growing wait.
@@ -73,7 +75,7 @@ class Supervisor:
 
     def _start(self, index: int) -> subprocess.Popen[bytes]:
         at = ["--host", self._host, "--port", str(self.port), "--index", str(index)]
-        return subprocess.Popen([sys.executable, "-m", "serving.live", "worker", *at, *self._arguments])
+        return start_child([sys.executable, "-m", "serving.live", "worker", *at, *self._arguments])
 
     def _end(self) -> None:
         running: list[Any] = [place.process for place in self._places if place.process is not None]
