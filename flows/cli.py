@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.logging import RichHandler
 
 from features.errors import FantasyError
-from flows.commands import backtest, bench, contest, contests, learning, line, registry, services, stream
+from flows.commands import backtest, bench, contest, contests, explain, learning, line, registry, services, stream
 from flows.progress import console
 from flows.services import quiet_environment
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for module in (line, contest, contests, backtest, registry, learning, services, stream, bench):
+for module in (line, contest, contests, explain, backtest, registry, learning, services, stream, bench):
     module.add_to(app)
 
 

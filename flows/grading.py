@@ -49,7 +49,7 @@ def grade_built(data: Path | None, *, lineups_file: Path | None, contest_file: P
     folder = data or settings.data
     if folder is None:
         raise InvalidInput("grading needs real box scores: pass --data DIR or set FANTASY_DATA")
-    built, lineups, workspace = _built(settings, lineups_file)
+    built, lineups, workspace = built_lineups(settings, lineups_file)
     slate = OfflineStore(workspace).read_slate(built["slate"]["id"])
     day = _day_of(slate)
     box = _box_on(folder, day)
@@ -66,7 +66,13 @@ def grade_built(data: Path | None, *, lineups_file: Path | None, contest_file: P
     )
 
 
-def _built(settings: FlowSettings, lineups_file: Path | None) -> tuple[dict[str, Any], list[Lineup], Workspace]:
+def built_lineups(
+    settings: FlowSettings, lineups_file: Path | None
+) -> tuple[dict[str, Any], list[Lineup], Workspace]:
+    """What `fantasy lineups --json` printed (the newest built where no file is named), its lineups, and whose they are.
+
+    Raises `NotMaterialized` when nothing was built, `InvalidInput` for a file that is not that.
+    """
     workspaces = [Workspace(settings.home, league) for league in LEAGUES]
     if lineups_file is None:
         newest = [w for w in workspaces if (w.lineups / "latest.json").is_file()]

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from features.play.plays import stored_plays
 from features.stores.database import Database
 from features.stores.outcomes import record_outcomes
-from flows.collect import collect
+from flows.daily import open_line
 from flows.evaluate import evaluate
-from flows.materialize import materialize
-from flows.pin import pin
 from flows.progress import step
 from flows.promote import promote
 from flows.settings import FlowSettings
-from flows.spec import LineSpec
-from flows.validate import validate
-from models.families import trainable
+from flows.spec import Call, LineSpec
 from models.learning import KINDS, Kind, learn_from_new_games
 from models.lifecycle import Lineage
-
-#: Turns a task into what is called: the task itself inside a flow, its plain function elsewhere.
-Call = Callable[[Any], Callable[..., Any]]
 
 
 @task(retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
@@ -68,29 +60,15 @@ def learn_here(spec: LineSpec, kinds: Sequence[Kind] = KINDS) -> dict[str, Any]:
 
 
 def _learning(spec: LineSpec, kinds: Sequence[Kind], call: Call) -> dict[str, Any]:
-    collected = call(collect)(spec)
-    report = call(validate)(spec)
-    lineage = call(pin)(spec)
-    quarantined = report["quarantined_seasons"]
-    views = call(materialize)(spec, quarantined)
+    line = open_line(spec, call)
     recorded = call(outcomes)(spec)
     models: dict[str, Any] = {}
-    for family in trainable(stored_plays(spec.store, excluded_seasons=quarantined)):
+    for family in line.families:
         models[family] = []
-        for lesson in call(lessons)(spec, family, lineage, quarantined, kinds):
+        for lesson in call(lessons)(spec, family, line.lineage, line.quarantined, kinds):
             told = {"lesson": lesson, "verdict": None, "outcome": None}
             if lesson["version"] is not None:
-                told["verdict"] = call(evaluate)(spec, family, lesson["version"], quarantined)
+                told["verdict"] = call(evaluate)(spec, family, lesson["version"], line.quarantined)
                 told["outcome"] = call(promote)(spec, family, told["verdict"], actor="learn")
             models[family].append(told)
-    return {
-        "source": spec.source,
-        "league": spec.league,
-        "as_of": spec.as_of().isoformat(),
-        "collected": collected,
-        "validation": report,
-        "lineage": lineage.as_json(),
-        "views": views,
-        "outcomes": recorded,
-        "models": models,
-    }
+    return {**line.summary, "outcomes": recorded, "models": models}

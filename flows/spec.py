@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +14,9 @@ from features.sources.base import Source
 from features.sources.catalog import LEAGUE_OF, open_source, start_of_day
 from features.stores.offline import OfflineStore
 from features.workspace import League, Workspace
+
+#: Turns a task into what is called: the task itself inside a flow, its plain function elsewhere.
+Call = Callable[[Any], Callable[..., Any]]
 
 
 class LineSpec(BaseModel):

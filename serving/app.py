@@ -16,6 +16,7 @@ from features.stream.connections import Servers
 from serving import problem
 from serving.body_limit import BodyLimit
 from serving.context import Context
+from serving.experiment import NameUnit
 from serving.live.board import Board
 from serving.live.live_lineups import LineupStore
 from serving.routes import (
@@ -80,6 +81,7 @@ def create_app(settings: ServingSettings | None = None) -> FastAPI:
     )
     app.add_middleware(BodyLimit, limit_bytes=chosen.upload_limit_bytes)
     app.add_middleware(Measure)
+    app.add_middleware(NameUnit)
     problem.install(app)
     for module in (
         health, slates, projections, predictions, in_game, contests, lineups, late_swap, own_files,

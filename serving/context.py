@@ -21,6 +21,7 @@ from models.registry import Registry
 from serving import telemetry
 from serving.cancellation import Wish
 from serving.champion import Champions
+from serving.experiment import Arms
 from serving.in_game import LivePredictor
 from serving.kept_slates import KeptSlates
 from serving.live_games import LiveGames
@@ -46,6 +47,7 @@ class Context:
     slates: KeptSlates
     online: OnlineStore
     champions: Champions
+    arms: Arms
     predictor: SlatePredictor
     live: LivePredictor
     recorder: Recorder
@@ -59,7 +61,9 @@ class Context:
         """Wire the parts; nothing connects before it is used, so this succeeds while everything is down."""
         database = Database(settings.database_url)
         online = OnlineStore(settings.redis_url)
-        champions = Champions(settings, Registry(settings, database))
+        registry, recorder = Registry(settings, database), Recorder(database)
+        champions = Champions(settings, registry)
+        arms = Arms(settings, champions, registry, recorder.exposure)
         snapshots = Snapshots(online)
         games = LiveGames(settings.home, snapshots, lambda: datetime.now(UTC))
         return cls(
@@ -68,9 +72,10 @@ class Context:
             slates=KeptSlates(database),
             online=online,
             champions=champions,
-            predictor=SlatePredictor(champions, online, snapshots, torch_threads=settings.torch_threads),
+            arms=arms,
+            predictor=SlatePredictor(champions, online, snapshots, arms, torch_threads=settings.torch_threads),
             live=LivePredictor(champions, games, torch_threads=settings.torch_threads),
-            recorder=Recorder(database),
+            recorder=recorder,
             solver=ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="solver"),
             simulator=ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator"),
             simulating=threading.Lock(),
@@ -84,6 +89,7 @@ class Context:
     def start(self) -> None:
         """Begin watching for champions; compile the optimizer meanwhile, so that no request waits for that."""
         self.champions.start()
+        self.arms.start()
         self.recorder.start()
         threading.Thread(target=_warm_optimizer, name="warm", daemon=True).start()
 
@@ -91,6 +97,7 @@ class Context:
         """Finish what is under way and let go of connections."""
         self.closing.set()
         self.champions.stop()
+        self.arms.stop()
         self.predictor.close()
         self.live.close()
         self.solver.shutdown(wait=True)

@@ -31,7 +31,8 @@ from models.bundle import LoadedModel
 from models.projection.slate import SlateProjections, project_slate
 from models.win_probability.slate import slate_game_rows
 from serving import projection_cache, telemetry
-from serving.champion import Champions
+from serving.champion import Champions, FamilyName
+from serving.experiment import Arms, Served
 from serving.snapshot import Snapshot, Snapshots
 from serving.stat_lines import stat_lines
 
@@ -101,10 +102,11 @@ class SlatePredictor:
         champions: Champions,
         online: OnlineStore,
         snapshots: Snapshots | None = None,
+        arms: Arms | None = None,
         *,
         torch_threads: int = 1,
     ) -> None:
-        self._champions = champions
+        self._champions, self._arms = champions, arms
         self._online = online
         self._snapshots = snapshots or Snapshots(online)
         self._known: Recent[str, projection_cache.Kept] = Recent(KEPT)
@@ -113,11 +115,13 @@ class SlatePredictor:
     async def project(self, stored: StoredSlate) -> Projected:
         """Project a slate as of its lock; the model is taken once and kept to the end."""
         started = time.perf_counter()
-        model = self._champions.get(stored.league, "projection")
+        served = self._served(stored.league, "projection")
+        model = served.model
         found = await run_in_threadpool(self._cached, stored, model)
         if found is None:
             loop = asyncio.get_running_loop()
             found = await loop.run_in_executor(self._thread, self._compute, stored, model)
+        self._expose(served)
         return replace(found, latency_ms=1000 * (time.perf_counter() - started))
 
     async def winners(self, stored: StoredSlate) -> Winners:
@@ -128,9 +132,10 @@ class SlatePredictor:
         started = time.perf_counter()
         if stored.slate.sport != "nba":
             raise InvalidInput(f"slate {stored.slate.slate_id}: sport {stored.slate.sport!r} has no such model")
-        model = self._champions.get(stored.league, "win_probability")
+        served = self._served(stored.league, "win_probability")
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._thread, self._winners, stored, model)
+        found = await loop.run_in_executor(self._thread, self._winners, stored, served.model)
+        self._expose(served)
         return replace(found, latency_ms=1000 * (time.perf_counter() - started))
 
     def league_of(self, slate: Slate) -> League:
@@ -141,6 +146,16 @@ class SlatePredictor:
     def close(self) -> None:
         """Finish what is under way and stop the thread."""
         self._thread.shutdown(wait=True)
+
+    def _served(self, league: League, family: FamilyName) -> Served:
+        """The model for who asks; the champion where no experiment can run."""
+        if self._arms is None:
+            return Served(self._champions.get(league, family))
+        return self._arms.choose(league, family)
+
+    def _expose(self, served: Served) -> None:
+        if self._arms is not None:
+            self._arms.expose(served)
 
     def _cached(self, stored: StoredSlate, model: LoadedModel | None) -> Projected | None:
         """What the cache holds for the question; None too when there is nothing to ask it."""

@@ -1,4 +1,4 @@
-"""Writes what was predicted to the database, off the hot path and once per question."""
+"""Writes what was predicted, and which arm of an experiment was served, to the database: off the hot path, once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from features.errors import StoreUnavailable
 from features.stores.database import Database
+from features.stores.exposures import Exposure, save_exposures
 from features.stores.predictions import ServedPrediction, save_predictions
 from models.live_micro import PossessionAnswer, RemainderAnswer, ShotAnswer, SideAnswer
 from serving import telemetry
@@ -28,12 +30,22 @@ TIER: Final = "regional"
 Rows = Callable[[], Sequence[ServedPrediction]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What waits to be written: `save` writes `count` rows of `what`; `key` is how it is remembered."""
+
+    key: str
+    what: str
+    count: int
+    save: Callable[[Database], None]
+
+
 class Recorder:
     """A queue and the one thread that empties it; a full queue or a database that stays away is counted."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue: queue.Queue[Rows | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[Callable[[], _Entry] | None] = queue.Queue(WAITING)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -49,7 +61,7 @@ class Recorder:
         try:
             self._queue.put_nowait(None)
         except queue.Full:
-            log.warning("predictions still wait while the database is away")
+            log.warning("predictions and exposures still wait while the database is away")
         self._thread.join(timeout=CLOSE_S)
 
     def projections(self, projected: Projected) -> None:
@@ -67,7 +79,23 @@ class Recorder:
             return
         self._put(answer.question, lambda: live_rows(answer, datetime.now(UTC)))
 
+    def exposure(self, exposure: Exposure) -> None:
+        """Record that a unit was served an arm, unless it was recorded today; one that was lost is counted, and is
+        recorded when the unit comes back."""
+        day = exposure.exposed_at.date()
+        key = f"{exposure.experiment}/{exposure.bucket_version}/{exposure.unit_hash}/{exposure.arm}/{day}"
+        self._queue_once(
+            key, lambda: _Entry(key, "exposures", 1, lambda database: save_exposures(database, [exposure]))
+        )
+
     def _put(self, question: str, rows: Rows) -> None:
+        def entry() -> _Entry:
+            made = rows()
+            return _Entry(question, "predictions", len(made), lambda database: save_predictions(database, made))
+
+        self._queue_once(question, entry)
+
+    def _queue_once(self, question: str, entry: Callable[[], _Entry]) -> None:
         with self._lock:
             if question in self._seen:
                 return
@@ -75,30 +103,31 @@ class Recorder:
             if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
         try:
-            self._queue.put_nowait(rows)
+            self._queue.put_nowait(entry)
         except queue.Full:
-            self._forget(question)
-            telemetry.UNRECORDED.inc(len(rows()))
+            self._lose(entry())
 
-    def _forget(self, question: str) -> None:
+    def _lose(self, entry: _Entry) -> None:
+        """Count what could not be written, and forget it: the same answer given again is recorded then."""
         with self._lock:
-            self._seen.pop(question, None)
+            self._seen.pop(entry.key, None)
+        (telemetry.UNRECORDED if entry.what == "predictions" else telemetry.UNEXPOSED).inc(entry.count)
 
     def _work(self) -> None:
-        while (rows := self._queue.get()) is not None:
-            self._write(rows())
+        while (entry := self._queue.get()) is not None:
+            self._write(entry())
 
-    def _write(self, predictions: Sequence[ServedPrediction]) -> None:
+    def _write(self, entry: _Entry) -> None:
         for _ in range(TRIES):
             try:
-                save_predictions(self._database, predictions)
+                entry.save(self._database)
             except StoreUnavailable as error:
-                log.warning("predictions=%d not recorded yet: %s", len(predictions), error)
+                log.warning("%s=%d not recorded yet: %s", entry.what, entry.count, error)
                 self._closing.wait(RETRY_S)
             else:
-                telemetry.RECORDED.inc(len(predictions))
+                (telemetry.RECORDED if entry.what == "predictions" else telemetry.EXPOSED).inc(entry.count)
                 return
-        telemetry.UNRECORDED.inc(len(predictions))
+        self._lose(entry)
 
 
 def projection_rows(projected: Projected, served_at: datetime) -> list[ServedPrediction]:

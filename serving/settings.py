@@ -16,6 +16,12 @@ class ServingSettings(ModelSettings):
     refused_retry_s: float = Field(
         default=60.0, gt=0, description="seconds before a refused bundle is tried again"
     )
+    experiment_ramp: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of callers that name themselves (header Fantasy-Unit) whom champion and challenger share",
+    )
     torch_threads: int = Field(default=1, ge=1, description="CPU threads one inference may use")
     upload_limit_bytes: int = Field(default=10_000_000, gt=0, description="longest request body read")
     live_port: int = Field(default=8001, ge=0, le=65535, description="port of the live hub's WebSockets")

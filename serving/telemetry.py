@@ -34,6 +34,10 @@ INFERENCE: Final = Histogram("fantasy_inference_seconds", "Time to project a sla
 INFERENCE_THREADS: Final = Gauge("fantasy_inference_threads", "CPU threads one inference uses")
 RECORDED: Final = Counter("fantasy_predictions_recorded_total", "Predictions served written to the database")
 UNRECORDED: Final = Counter("fantasy_predictions_unrecorded_total", "Predictions served that could not be written")
+EXPOSED: Final = Counter("fantasy_exposures_recorded_total", "Arms of experiments served, written to the database")
+UNEXPOSED: Final = Counter(
+    "fantasy_exposures_unrecorded_total", "Arms of experiments served that were not written"
+)
 LINEUPS: Final = Counter("fantasy_lineups_built_total", "Lineups built", ["site"])
 SOLVE: Final = Histogram("fantasy_lineup_solve_seconds", "Optimizer time per request, seconds", ["site"])
 STOPPED: Final = Counter("fantasy_requests_stopped_total", "Work stopped because its client hung up", ["route"])

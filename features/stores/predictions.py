@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
+from features.errors import NotMaterialized
 from features.stores.database import Database
 from features.stores.schema import PredictionServed
 
@@ -49,3 +50,15 @@ def save_predictions(database: Database, predictions: Sequence[ServedPrediction]
     statement = insert(PredictionServed).on_conflict_do_nothing(index_elements=["prediction_id"])
     with database.session() as session:
         session.execute(statement, rows)
+
+
+def load_prediction(database: Database, prediction_id: UUID) -> ServedPrediction:
+    """Return what was served under this id. Raises `NotMaterialized` when nothing was."""
+    with database.session() as session:
+        row = session.get(PredictionServed, prediction_id)
+        if row is None:
+            raise NotMaterialized(
+                f"prediction_id {prediction_id} is not recorded; every answer of the API names its own, and is "
+                "recorded within a second"
+            )
+        return ServedPrediction(**{each.name: getattr(row, each.name) for each in fields(ServedPrediction)})

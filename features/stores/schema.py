@@ -9,7 +9,17 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Identity, Index, MetaData, String, func
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    String,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -114,10 +124,15 @@ class LineupRow(Base):
 
 
 class ExperimentExposure(Base):
-    """A unit met an experiment at the point of use. `unit_hash` is hashed: no account is stored."""
+    """A unit met an arm at the point of use, once a day. `unit_hash` is hashed: no account is stored."""
 
     __tablename__ = "experiment_exposures"
-    __table_args__ = (Index("ix_experiment_exposures_arm", "experiment", "bucket_version", "arm"),)
+    __table_args__ = (
+        UniqueConstraint(
+            "experiment", "bucket_version", "unit_hash", "arm", "exposed_on",
+            name="uq_experiment_exposures_once_a_day",
+        ),
+    )  # fmt: skip
 
     exposure_id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     experiment: Mapped[str]
@@ -126,6 +141,7 @@ class ExperimentExposure(Base):
     bucket: Mapped[int]
     bucket_version: Mapped[int]
     exposed_at: Mapped[datetime]
+    exposed_on: Mapped[date] = mapped_column(comment="UTC day of exposed_at")
     context: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
 

@@ -1,4 +1,4 @@
-"""Commands of continuous learning: learn from new games, live accuracy, model cards."""
+"""Commands of continuous learning: learn from new games, live accuracy, experiments, model cards."""
 
 from __future__ import annotations
 
@@ -59,6 +59,23 @@ def accuracy(
         print_json({"league": league, "least_n": LEAST, "cells": [cell.as_json() for cell in cells]})
     else:
         show_accuracy(league, cells)
+
+
+def experiments(as_json: Json = False) -> None:
+    """Print who was served which arm, and whether the split is as promised; exit code 1 when one is not."""
+    from flows.experiments import experiments_served
+    from flows.services import embedded_services
+    from flows.settings import FlowSettings
+
+    settings = FlowSettings()
+    with embedded_services(settings, which=("postgres",), on_progress=show_service):
+        found = experiments_served(settings)
+    if as_json:
+        print_json({"experiments": [each.as_json() for each in found]})
+    else:
+        show_experiments(found)
+    if any(each.healthy is False for each in found):
+        raise typer.Exit(1)
 
 
 def cards(
@@ -125,7 +142,37 @@ def show_accuracy(league: str, cells: Any) -> None:
     Console().print(table)
 
 
+def show_experiments(found: Any) -> None:
+    """Print a row per experiment."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if not found:
+        typer.echo("no arm of an experiment was served yet; FANTASY_EXPERIMENT_RAMP opens one (docs/learning.md)")
+        return
+    table = Table(title="experiments served", title_justify="left")
+    for heading in (
+        "experiment",
+        "units per arm",
+        "promised",
+        "split by chance, p",
+        "met several arms",
+        "verdict",
+    ):
+        table.add_column(heading)
+    words = {True: "sound", False: "broken: compare nothing", None: "too few units to say"}
+    for each in found:
+        units, shares = each.arms.units, each.arms.shares
+        table.add_row(
+            f"{each.arms.experiment} ({each.arms.first:%Y-%m-%d} to {each.arms.last:%Y-%m-%d})",
+            ", ".join(f"{arm} {n:,}" for arm, n in units.items()),
+            ", ".join(f"{arm} {share:.0%}" for arm, share in shares.items()),
+            f"{each.ratio.p_value:.4f}", f"{each.several_share:.2%}", words[each.healthy],
+        )  # fmt: skip
+    Console().print(table)
+
+
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
-    for command in (learn, accuracy, cards):
+    for command in (learn, accuracy, experiments, cards):
         app.command(command.__name__)(command)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands.export import export
 from flows.commands.options import Data, Json, Seasons, Source, Through, line_spec, print_json
 from flows.progress import show_service
+
+if TYPE_CHECKING:
+    from flows.settings import FlowSettings
+    from flows.spec import LineSpec
 
 Family = Annotated[
     str, typer.Argument(help="projection, win_probability, live_win, live_line, possession or shot")
@@ -47,19 +53,17 @@ def train(
     """Train and register a challenger from what was collected."""
     from flows import train as steps
     from flows.pin import pin
-    from flows.services import embedded_services
     from flows.settings import FlowSettings
-    from flows.validate import validate as check_data
     from models.device import resolve_device, training_precision
     from models.training.config import TrainingChoices
 
-    spec, settings = line_spec(source, data, seasons, through, retrain=retrain), FlowSettings()
+    spec = line_spec(source, data, seasons, through, retrain=retrain)
     check_family(family)
-    training_precision(resolve_device(settings.device), precision)
+    training_precision(resolve_device(FlowSettings().device), precision)
     check_sweep(sweep, resume=resume, devices=devices)
     choices = TrainingChoices(resume, precision, devices, accumulate, max_epochs)
-    with embedded_services(settings, which=("postgres", "mlflow"), on_progress=show_service):
-        quarantined = check_data.fn(spec)["quarantined_seasons"]
+    with _models_open():
+        quarantined = _quarantined(spec)
         lineage = pin.fn(spec)
         if sweep is None:
             _report(steps.train.fn(spec, family, lineage, quarantined, choices), as_json)
@@ -77,13 +81,10 @@ def evaluate(
 ) -> None:
     """Pair a version with the champion (or the best baseline) and print the evidence and the decision."""
     from flows.evaluate import evaluate as step
-    from flows.services import embedded_services
-    from flows.settings import FlowSettings
-    from flows.validate import validate as check_data
 
     spec = line_spec(source, data, None, through)
-    with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
-        quarantined = check_data.fn(spec)["quarantined_seasons"]
+    with _models_open():
+        quarantined = _quarantined(spec)
         _report(step.fn(spec, check_family(family), version, quarantined), as_json)
 
 
@@ -98,13 +99,10 @@ def promote(
     """Evaluate a version and move the champion alias to it if, and only if, the gate says promote."""
     from flows.evaluate import evaluate as judge
     from flows.promote import promote as step
-    from flows.services import embedded_services
-    from flows.settings import FlowSettings
-    from flows.validate import validate as check_data
 
     spec = line_spec(source, data, None, through)
-    with embedded_services(FlowSettings(), which=("postgres", "mlflow"), on_progress=show_service):
-        quarantined = check_data.fn(spec)["quarantined_seasons"]
+    with _models_open():
+        quarantined = _quarantined(spec)
         verdict = judge.fn(spec, check_family(family), version, quarantined)
         _report({"verdict": verdict, "outcome": step.fn(spec, family, verdict)}, as_json)
 
@@ -112,24 +110,18 @@ def promote(
 def rollback(family: Family, league: League = "nba", as_json: Json = False) -> None:
     """Move the champion alias back to the version before, and say so in the audit."""
     from features.workspace import Workspace
-    from flows.services import embedded_services
-    from flows.settings import FlowSettings
     from models.lifecycle import roll_back
 
-    settings = FlowSettings()
-    with embedded_services(settings, which=("postgres", "mlflow"), on_progress=show_service):
+    with _models_open() as settings:
         workspace = Workspace(settings.home, check_league(league))
         _report(roll_back(check_family(family), workspace, settings, actor="cli"), as_json)
 
 
 def models(league: League = "nba", as_json: Json = False) -> None:
     """List the registered versions of a league with their aliases and headline figures."""
-    from flows.services import embedded_services
-    from flows.settings import FlowSettings
     from models.lifecycle import list_versions
 
-    settings = FlowSettings()
-    with embedded_services(settings, which=("postgres", "mlflow"), on_progress=show_service):
+    with _models_open() as settings:
         _report({"models": list_versions(check_league(league), settings)}, as_json)
 
 
@@ -156,6 +148,25 @@ def check_league(league: str) -> Any:
     if league not in LEAGUES:
         raise InvalidInput(f"league {league!r} is not known; choose one of {', '.join(LEAGUES)}")
     return league
+
+
+@contextmanager
+def _models_open() -> Iterator[FlowSettings]:
+    """The settings, while the registry and its database answer."""
+    from flows.services import embedded_services
+    from flows.settings import FlowSettings
+
+    settings = FlowSettings()
+    with embedded_services(settings, which=("postgres", "mlflow"), on_progress=show_service):
+        yield settings
+
+
+def _quarantined(spec: LineSpec) -> list[int]:
+    """Seasons whose data fail their expectations."""
+    from flows.validate import validate
+
+    seasons: list[int] = validate.fn(spec)["quarantined_seasons"]
+    return seasons
 
 
 def _report(value: dict[str, Any], as_json: bool) -> None:

@@ -127,7 +127,7 @@ def test_databases_survive_kill_minus_nine_of_postgres(settings: FlowSettings, h
         lock.write_text(lock.read_text().replace(lock.read_text().splitlines()[0], str(os.getppid()), 1))
     with embedded_services(settings, which=("postgres",)) as endpoints:
         database = Database(endpoints.database_url)
-        assert database.revision() == "0002"
+        assert database.revision() == "0003"
         database.close()
 
 
