@@ -6,7 +6,7 @@ a finished game asked about at its half is answered as it stood then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal
@@ -22,6 +22,8 @@ from features.play.player_quarters import QUARTER_FEATURES, with_quarters
 from features.play.player_rows import live_player_rows
 from features.play.player_state import player_states
 from features.play.plays import COLUMNS
+from features.play.tally import SLACK_S, Tally, Untold, tally_of
+from features.play.tally import Moment as Told
 from features.play.views import QUARTERS
 from features.tables import EASTERN, PBP
 from features.views import ANNOUNCED_FEATURES, Views, game_rows, player_rows
@@ -34,19 +36,23 @@ Moment = Literal["now", "q1", "half", "q3"]
 SEASON_TYPES: Final[dict[str, str]] = {"4": "playoffs"}
 #: Share of his latest games that a usual starter has started, recent ones weighing most.
 USUAL_STARTER: Final = 0.5
-_CLOCK_SLACK_S: Final = 1e-3
+_MOMENT: Final = {
+    "game_id": pl.String(), "asked_at": pl.String(), "seq": PBP["seq"], "period": PBP["period"],
+    "elapsed_s": pl.Float64(), "clock_s": pl.Float64(),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class LiveGame:
     """A game as it stood at one moment.
 
-    `plays` are those known then (`features.play.plays.COLUMNS`), `moment` is one row of `features.play.moments`,
-    `state` one of `game_states`, `lines` are `player_states`; `entity` is the GAME_ENTITY row. `final`: the score
-    stands.
+    `read` gives the plays known then (`features.play.plays.COLUMNS`), `fives` are the home and the away side's at the
+    first of them; `moment` is one row of `features.play.moments`, `state` one of `game_states`, `lines` are
+    `player_states`; `entity` is the GAME_ENTITY row. `final`: the score stands.
     """
 
-    plays: pl.DataFrame
+    read: Callable[[], pl.DataFrame]
+    fives: tuple[str | None, str | None]
     moment: pl.DataFrame
     state: pl.DataFrame
     lines: pl.DataFrame
@@ -58,6 +64,11 @@ class LiveGame:
     def game_id(self) -> str:
         """The league's id."""
         return str(self.entity["game_id"][0])
+
+    @property
+    def plays(self) -> pl.DataFrame:
+        """The plays known."""
+        return self.read()
 
     @property
     def settled(self) -> bool:
@@ -123,14 +134,11 @@ def tidy_plays(plays: pl.DataFrame, game_id: str) -> tuple[pl.DataFrame, list[st
     told = pl.coalesce(pl.col("elapsed_s"), _end_s() - pl.col("clock_s")).clip(_end_s() - _length_s(), _end_s())
     rows = rows.with_columns(told.cast(pl.Float64).forward_fill().fill_null(0.0).alias("told"))
     rows = rows.with_columns(pl.col("told").cum_max().alias("held"))
-    back = rows.filter(pl.col("told") < pl.col("held") - _CLOCK_SLACK_S)
+    back = rows.filter(pl.col("told") < pl.col("held") - SLACK_S)
     warnings = []
     if back.height:
         worst = back.select((pl.col("held") - pl.col("told")).max()).item()
-        warnings.append(
-            f"the clock of game {game_id} runs backwards at {back.height} plays, first at seq {back['seq'][0]}, by up "
-            f"to {worst:.0f} s: held at the latest time"
-        )
+        warnings.append(_runs_back(game_id, back.height, back["seq"][0], worst))
     held = rows.with_columns(
         elapsed_s=pl.col("held").cast(pl.Float32), clock_s=(_end_s() - pl.col("held")).cast(pl.Float32)
     )
@@ -194,27 +202,37 @@ def live_game(
     game. Raises as `tidy_plays` and `moment_of`.
     """
     tidy, warnings = tidy_plays(plays, str(entity["game_id"][0]))
-    told, named = tidy.row(0, named=True), entity.row(0, named=True)
-    if (told["home_team"], told["away_team"]) != (named["home_team"], named["away_team"]):
-        raise InvalidInput(
-            f"plays of game {named['game_id']!r} are of {told['away_team']} at {told['home_team']}, the game is "
-            f"{named['away_team']} at {named['home_team']}; send the plays of that game"
-        )
+    first = tidy.row(0, named=True)
+    _same_game((first["home_team"], first["away_team"]), entity)
     moment = moment_of(tidy, asked_at, seq)
     newest = moment["seq"][0] == tidy["seq"].max()
     known = tidy.filter(pl.col("seq") <= moment["seq"][0])
-    state = game_states(known, moment)
+    state, lines = _states(known, moment)
     final = bool(state["final"][0])
     if newest and score is not None and score[0] != score[1]:
         final = True
         state = _at_the_end(state, score)
-    for side, column in (("home", "home_lineup"), ("away", "away_lineup")):
-        if known[column].null_count():
-            warnings.append(
-                f"the {side} five is not recorded at {known[column].null_count()} of {known.height} plays: minutes and "
-                "who is on court are unknown from there on, and intervals are wider than they look"
-            )
-    return LiveGame(known, moment, state, player_states(known, moment), entity, final, tuple(warnings))
+    warnings += _no_five(known["home_lineup"].null_count(), known["away_lineup"].null_count(), known.height)
+    fives = (first["home_lineup"], first["away_lineup"])
+    return LiveGame(lambda: known, fives, moment, state, lines, entity, final, tuple(warnings))
+
+
+def told_game(tally: Tally, entity: pl.DataFrame, read: Callable[[], pl.DataFrame]) -> LiveGame:
+    """The game after the newest play of `tally`, as `live_game` of the same plays, which `read` gives, finds it.
+
+    Raises `InvalidInput` when these are plays of another game.
+    """
+    _same_game(tally.teams, entity)
+    assert tally.first is not None  # noqa: S101 - there is a play
+    game_id, told = str(entity["game_id"][0]), tally.now()
+    moment = pl.DataFrame([(game_id, *told)], schema=_MOMENT, orient="row")
+    state = tally.state(game_id, told)
+    count, first, most = tally.back
+    warnings = [_runs_back(game_id, count, first, most)] if count else []
+    warnings += _no_five(tally.no_five[0], tally.no_five[1], tally.plays)
+    fives = (tally.first.home_lineup, tally.first.away_lineup)
+    final = bool(state["final"][0])
+    return LiveGame(read, fives, moment, state, tally.lines(game_id, told), entity, final, tuple(warnings))
 
 
 def who_may_appear(game: LiveGame, recent: pl.DataFrame) -> pl.DataFrame:
@@ -223,8 +241,7 @@ def who_may_appear(game: LiveGame, recent: pl.DataFrame) -> pl.DataFrame:
     `recent` (player_id, team, last_played) are who lately played for the two sides. `likely`: he has appeared, or he
     played his side's newest game. Starters are those of the first play's fives; null where that is not recorded.
     """
-    first = game.plays.row(0, named=True)
-    fives = {True: first["home_lineup"], False: first["away_lineup"]}
+    fives = dict(zip((True, False), game.fives, strict=True))
     seen = game.lines.select("player_id", "is_home", appeared=pl.lit(True), likely=pl.lit(True))
     home, away = game.teams
     newest = pl.col("last_played") == pl.col("last_played").max().over("team")
@@ -300,6 +317,42 @@ def line_rows(game: LiveGame, known: Known) -> pl.DataFrame:
 def names_of(recent: pl.DataFrame) -> Mapping[int, str]:
     """Player id -> name, of those with a `player_name`."""
     return dict(recent.select("player_id", "player_name").iter_rows())
+
+
+def _states(known: pl.DataFrame, moment: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`game_states` and `player_states` of one moment, the last of the plays known; told play by play where that can
+    be, which is quicker."""
+    try:
+        tally = tally_of(known)
+    except Untold:
+        return game_states(known, moment), player_states(known, moment)
+    at, game_id = Told(*moment.select(*_MOMENT).row(0)[1:]), str(moment["game_id"][0])
+    return tally.state(game_id, at), tally.lines(game_id, at)
+
+
+def _same_game(told: tuple[str, str], entity: pl.DataFrame) -> None:
+    named = entity.row(0, named=True)
+    if told != (named["home_team"], named["away_team"]):
+        raise InvalidInput(
+            f"plays of game {named['game_id']!r} are of {told[1]} at {told[0]}, the game is "
+            f"{named['away_team']} at {named['home_team']}; send the plays of that game"
+        )
+
+
+def _runs_back(game_id: str, count: int, first: int, most_s: float) -> str:
+    return (
+        f"the clock of game {game_id} runs backwards at {count} plays, first at seq {first}, by up to {most_s:.0f} s: "
+        "held at the latest time"
+    )
+
+
+def _no_five(home: int, away: int, plays: int) -> list[str]:
+    return [
+        f"the {side} five is not recorded at {count} of {plays} plays: minutes and who is on court are unknown from "
+        "there on, and intervals are wider than they look"
+        for side, count in (("home", home), ("away", away))
+        if count
+    ]
 
 
 def _at_the_end(state: pl.DataFrame, score: tuple[int, int]) -> pl.DataFrame:

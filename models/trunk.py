@@ -24,7 +24,7 @@ def feature_matrix(rows: pl.DataFrame, features: tuple[str, ...]) -> NDArray[np.
     missing = [name for name in features if name not in rows.columns]
     if missing:
         raise InvalidInput(f"rows lack feature columns {missing}; assemble them with features.views")
-    columns = rows.select(pl.col(name).cast(pl.Float32).fill_null(float("nan")) for name in features)
+    columns = rows.select(pl.col(features).cast(pl.Float32).fill_null(float("nan")))
     # A single column comes as a view that torch must not write to.
     return np.require(columns.to_numpy().reshape(rows.height, -1), np.float32, ["C", "W"])
 

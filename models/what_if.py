@@ -113,12 +113,31 @@ def answers(
     levels: Sequence[float],
 ) -> list[dict[str, Any]]:
     """P(home wins) and the margin of each row of `inputs` (n, F) from the raw outputs of the champion's ONNX."""
+    return listed(numbers(raw, inputs, features, calibration, levels))
+
+
+def numbers(
+    raw: Mapping[str, NDArray[Any]],
+    inputs: NDArray[np.float32],
+    features: Sequence[str],
+    calibration: Mapping[str, Any],
+    levels: Sequence[float],
+) -> Array:
+    """What `answers` lists, as (n, 5): P(home wins), mean margin, and its quantiles at SHOWN."""
     logits, location, quantiles = (
         np.asarray(raw[f"raw_{name}"], dtype=np.float64) for name in ("logit", "location", "quantiles")
     )
     told = calibrated(logits, location, quantiles, buckets(inputs, features), calibration)
     shown = _at_levels(told["margin_quantiles"], levels)
-    return _answers(told["home_win_probability"], told["margin_mean"], shown)
+    return np.column_stack((told["home_win_probability"], told["margin_mean"], shown))
+
+
+def listed(told: Array) -> list[dict[str, Any]]:
+    """Answers by name from numbers (n, 5)."""
+    return [
+        {"home_win_probability": p, "home_margin": {"mean": m, "q10": low, "q50": middle, "q90": high}}
+        for p, m, low, middle, high in told.tolist()
+    ]
 
 
 def brownian_answers(rows: Row) -> list[dict[str, Any]]:
@@ -126,7 +145,7 @@ def brownian_answers(rows: Row) -> list[dict[str, Any]]:
     more."""
     anchor, unit = (rows[:, _AT[name]].astype(np.float64) for name in ("margin_anchor", "margin_unit"))
     shown = anchor[:, None] + unit[:, None] * ndtri(np.asarray(SHOWN))
-    return _answers(ndtr(anchor / unit), anchor, shown)
+    return listed(np.column_stack((ndtr(anchor / unit), anchor, shown)))
 
 
 def brownian_answer(features: Mapping[str, float | None]) -> dict[str, Any]:
@@ -152,13 +171,6 @@ def constants() -> dict[str, Any]:
         "strength": STRENGTH, "buckets": BUCKETS, "shown": SHOWN, "most_log_odds": _MOST,
         "changes": {name: list(bounds) for name, bounds in CHANGES.items()}, "strength_bound": STRENGTH_BOUND,
     }  # fmt: skip
-
-
-def _answers(probability: Array, mean: Array, shown: Array) -> list[dict[str, Any]]:
-    return [
-        {"home_win_probability": p, "home_margin": {"mean": m, "q10": low, "q50": middle, "q90": high}}
-        for p, m, (low, middle, high) in zip(probability.tolist(), mean.tolist(), shown.tolist(), strict=True)
-    ]
 
 
 def _at_levels(quantiles: Array, levels: Sequence[float]) -> Array:

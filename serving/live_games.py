@@ -12,17 +12,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import polars as pl
 
 from features.errors import NotMaterialized
+from features.play.tally import Tally
 from features.recent import Recent
 from features.stores.offline import OfflineStore
 from features.stores.recorded_game import ABSENT, RECENT, RecordedGames
 from features.views import Views
 from features.views.entities import GAME_ENTITY
 from features.workspace import League, Workspace
-from models.live_game import Known, LiveGame, Moment, entity_of, known_before, live_game, names_of, who_may_appear
+from models.live_game import (
+    Known,
+    LiveGame,
+    Moment,
+    entity_of,
+    known_before,
+    live_game,
+    names_of,
+    told_game,
+    who_may_appear,
+)
 from serving.snapshot import Snapshot, Snapshots
 
 #: Games, and line-ups of who is listed, kept per process.
@@ -30,9 +42,17 @@ KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
+class ToldGame:
+    """A live feed's game as a tally; `read` gives the same plays in a frame."""
+
+    tally: Tally
+    read: Callable[[], pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
 class AskedGame:
     """Which game, and as of when. `plays` are a live feed's (`models.live_game.as_plays`), None for the stored ones;
-    `tip` is its tip-off where nothing stored tells."""
+    `tip` is its tip-off where nothing stored tells. Of a game that is being `told`, the newest moment is meant."""
 
     league: League
     game_id: str
@@ -40,6 +60,12 @@ class AskedGame:
     seq: int | None = None
     plays: pl.DataFrame | None = None
     tip: datetime | None = None
+    told: ToldGame | None = None
+
+    @property
+    def live(self) -> bool:
+        """The plays are a feed's, not the stored ones."""
+        return self.plays is not None or self.told is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +90,28 @@ class FoundGame:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What the offline store holds of a game: rows of games, pbp and box, any of them empty."""
+    """What the offline store holds of a game: rows of games (as GAME_ENTITY, too), pbp and box, any of them empty."""
 
     row: pl.DataFrame
+    entity: pl.DataFrame
     plays: pl.DataFrame
     box: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Who may appear (`who_may_appear`), with names."""
+
+    rows: pl.DataFrame
+    names: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What was known at tip-off, and when the newest of it happened."""
+
+    known: Known
+    data_timestamp: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +132,8 @@ class LiveGames:
         self._snapshots = snapshots
         self._clock = clock
         self._stored: Recent[tuple[object, ...], _Stored] = Recent(KEPT)
-        self._known: Recent[tuple[object, ...], Known] = Recent(KEPT)
+        self._listed: Recent[tuple[object, ...], _Listed] = Recent(KEPT)
+        self._before: Recent[tuple[object, ...], _Before] = Recent(KEPT)
         self._found: Recent[tuple[object, ...], FoundGame] = Recent(KEPT)
         self._played: Recent[tuple[object, ...], pl.DataFrame] = Recent(KEPT)
 
@@ -101,11 +145,12 @@ class LiveGames:
         generation = None if snapshot is None else snapshot.stamp.generation
         told = None if asked.plays is None else (asked.plays.height, asked.plays.hash_rows().sum())
         key = (asked.league, asked.game_id, asked.asked_at, asked.seq, told, asked.tip, stamp, generation)
+        if asked.told is not None:  # nobody asks twice after the same play
+            return self._read(recorded, stamp, snapshot, asked, uuid4().hex)
         found = self._found.get(key)
         if found is None:
-            found = self._read(
-                recorded, stamp, snapshot, asked, hashlib.sha256(repr(key).encode()).hexdigest()[:24]
-            )
+            content = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
+            found = self._read(recorded, stamp, snapshot, asked, content)
             self._found.put(key, found)
         return found
 
@@ -113,28 +158,42 @@ class LiveGames:
         self, recorded: RecordedGames, stamp: object, snapshot: Snapshot | None, asked: AskedGame, content: str
     ) -> FoundGame:
         stored = self._kept_game(recorded, stamp, asked)
-        plays = stored.plays if asked.plays is None else asked.plays
-        entity = self._entity(stored, plays, asked)
-        score = None if asked.plays is not None else _score(stored.row)
-        game = live_game(plays, entity, asked_at=asked.asked_at, seq=asked.seq, score=score)
+        game = self._game(stored, asked)
         history = self._history(recorded, stamp, snapshot, game)
-        listed = who_may_appear(game, history.recent)
-        key = (asked.league, asked.game_id, stamp, history.origin, entity.row(0), game.settled, *listed.rows())
-        known = self._known.get(key)
-        if known is None:
-            known = known_before(entity, listed, history.views(listed), settled=game.settled)
-            self._known.put(key, known)
+        appeared = game.lines.select("player_id", "is_home").rows()
+        key = (asked.league, stamp, history.origin, game.entity.row(0), game.fives, *appeared)
+        listed = self._listed.get(key)
+        if listed is None:
+            names = {**names_of(history.recent), **_box_names(stored.box)}
+            listed = _Listed(who_may_appear(game, history.recent), names)
+            self._listed.put(key, listed)
+        before = self._before.get((game.settled, *key))
+        if before is None:
+            views = history.views(listed.rows)
+            known = known_before(game.entity, listed.rows, views, settled=game.settled)
+            before = _Before(known, _newest(known.views, game.entity["as_of"][0]))
+            self._before.put((game.settled, *key), before)
         return FoundGame(
             league=asked.league,
             game=game,
-            known=known,
-            listed=listed,
-            names={**names_of(history.recent), **_box_names(stored.box)},
-            box=stored.box if game.final and asked.plays is None else stored.box.clear(),
-            data_timestamp=_newest(known.views, entity["as_of"][0]),
+            known=before.known,
+            listed=listed.rows,
+            names=listed.names,
+            box=stored.box if game.final and not asked.live else stored.box.clear(),
+            data_timestamp=before.data_timestamp,
             view_versions=history.versions,
             content=content,
         )
+
+    def _game(self, stored: _Stored, asked: AskedGame) -> LiveGame:
+        if asked.told is not None:
+            tally = asked.told.tally
+            named = pl.DataFrame([tally.teams], schema=["home_team", "away_team"], orient="row")
+            return told_game(tally, self._entity(stored, named, asked), asked.told.read)
+        plays = stored.plays if asked.plays is None else asked.plays
+        score = _score(stored.row) if asked.plays is None else None
+        entity = self._entity(stored, plays, asked)
+        return live_game(plays, entity, asked_at=asked.asked_at, seq=asked.seq, score=score)
 
     def _kept_game(self, recorded: RecordedGames, stamp: object, asked: AskedGame) -> _Stored:
         key = (asked.league, asked.game_id, stamp)
@@ -144,14 +203,16 @@ class LiveGames:
             season = int(row["season"][0]) if row.height else None
             plays = recorded.plays(asked.game_id, season)
             box = recorded.box(asked.game_id, season) if season is not None else pl.DataFrame()
-            found = _Stored(row, plays, box)
+            entity = row.rename({"event_time": "as_of"}).select(
+                pl.col(name).cast(dtype) for name, dtype in GAME_ENTITY.items()
+            )
+            found = _Stored(row, entity, plays, box)
             self._stored.put(key, found)
         return found
 
     def _entity(self, stored: _Stored, plays: pl.DataFrame, asked: AskedGame) -> pl.DataFrame:
-        if stored.row.height:
-            known = stored.row.rename({"event_time": "as_of"})
-            return known.select(pl.col(name).cast(dtype) for name, dtype in GAME_ENTITY.items())
+        if stored.entity.height:
+            return stored.entity
         if plays.is_empty():
             raise NotMaterialized(
                 f"game_id {asked.game_id!r}: league {asked.league!r} has no such game; check the id, or send `plays`"

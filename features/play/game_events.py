@@ -26,8 +26,8 @@ OTHER_TWO_MADE: Final = 0.404
 FREE_MADE: Final = 0.764
 RIM_FT: Final = 3
 #: Fouls that do not count towards the limit of a team, by how their printed kind begins or contains.
-_OFFENSIVE: Final = r"(?i)^off"
-_TECHNICAL: Final = r"(?i)T\.FOUL|TECH|TAUNT|UNSPORTSMAN|DELAY|COACH"
+OFFENSIVE: Final = r"(?i)^off"
+TECHNICAL: Final = r"(?i)T\.FOUL|TECH|TAUNT|UNSPORTSMAN|DELAY|COACH"
 
 
 def check_plays(plays: pl.DataFrame) -> None:
@@ -83,7 +83,7 @@ def counted() -> dict[str, pl.Expr]:
 def team_foul() -> pl.Expr:
     """Whether a row is a foul that counts towards the limit of the team that made it."""
     subtype = pl.col("subtype").fill_null("")
-    spared = subtype.str.contains(_OFFENSIVE) | subtype.str.contains(_TECHNICAL)
+    spared = subtype.str.contains(OFFENSIVE) | subtype.str.contains(TECHNICAL)
     return (pl.col("event_type") == "foul") & ~spared
 
 
@@ -100,8 +100,8 @@ def ball_after() -> pl.Expr:
     more = subtype.is_in(["1 of 2", "1 of 3", "2 of 3"])
     loose = (kind == "missed_shot") | ((kind == "free_throw") & last & (pl.col("points") == 0))
     kept = (kind == "rebound") | ((kind == "free_throw") & more)
-    kept = kept | ((kind == "foul") & subtype.str.contains(_OFFENSIVE))
+    kept = kept | ((kind == "foul") & subtype.str.contains(OFFENSIVE))
     lost = kind.is_in(["made_shot", "turnover"]) | ((kind == "free_throw") & last & (pl.col("points") > 0))
-    lost = lost | ((kind == "foul") & ~subtype.str.contains(_TECHNICAL))
+    lost = lost | ((kind == "foul") & ~subtype.str.contains(TECHNICAL))
     known = pl.when(loose).then(0).when(kept).then(side).when(lost).then(-side)
     return pl.when(side != 0).then(known).cast(pl.Int8)

@@ -19,12 +19,12 @@ SIDES: Final = ("home", "away")
 MOMENT: Final = ("game_id", "asked_at", "seq", "period", "elapsed_s", "clock_s")
 #: Runs are the change of the margin over so many seconds of play.
 RUNS_S: Final[dict[str, int]] = {"run_2min": 120, "run_4min": 240}
-_FREE_THROWS_ENDING: Final = 0.44  # share of free throws that end a possession (Kubatko et al. 2007)
+FREE_THROWS_ENDING: Final = 0.44  # share of free throws that end a possession (Kubatko et al. 2007)
 _PERIODS: Final = (1, 2, 3)
 #: A lead that no single play, a foul on a three included, can take away.
 SAFE_LEAD: Final = 5
-_DECIDING: Final = ("made_shot", "missed_shot", "free_throw", "rebound", "turnover", "period_end")
-_PENDING: Final = "pending"
+DECIDING: Final = ("made_shot", "missed_shot", "free_throw", "rebound", "turnover", "period_end")
+PENDING: Final = "pending"
 
 
 def game_states(plays: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
@@ -91,16 +91,16 @@ def _final() -> pl.Expr:
     """The rule of `is_over` on running rows, where `deciding` names the newest row that can move a score."""
     at_end = (pl.col("period") >= 4) & (pl.col("reached_s") >= _end_s(pl.col("period"))) & (pl.col("margin") != 0)
     settled = (pl.col("deciding") == "period_end") | (
-        (pl.col("margin").abs() >= SAFE_LEAD) & (pl.col("deciding") != _PENDING)
+        (pl.col("margin").abs() >= SAFE_LEAD) & (pl.col("deciding") != PENDING)
     )
     return (at_end & settled).fill_null(False)
 
 
 def _deciding() -> pl.Expr:
-    """The newest kind of row that can move a score; `_PENDING` when it leaves free throws open."""
+    """The newest kind of row that can move a score; `PENDING` when it leaves free throws open."""
     kind, more = pl.col("event_type"), pl.col("subtype").fill_null("").is_in(["1 of 2", "1 of 3", "2 of 3"])
     opened = (kind == "foul") | ((kind == "free_throw") & more)
-    named = pl.when(opened).then(pl.lit(_PENDING)).when(kind.is_in(_DECIDING)).then(kind)
+    named = pl.when(opened).then(pl.lit(PENDING)).when(kind.is_in(DECIDING)).then(kind)
     return named.forward_fill().over("game_id")
 
 
@@ -231,10 +231,7 @@ def _ball() -> pl.Expr:
 def _rates() -> list[pl.Expr]:
     """`home_efg`, `away_efg`, `possessions`, `pace`."""
     used = [
-        pl.col(f"{of}_fga")
-        - pl.col(f"{of}_oreb")
-        + pl.col(f"{of}_tov")
-        + _FREE_THROWS_ENDING * pl.col(f"{of}_fta")
+        pl.col(f"{of}_fga") - pl.col(f"{of}_oreb") + pl.col(f"{of}_tov") + FREE_THROWS_ENDING * pl.col(f"{of}_fta")
         for of in SIDES
     ]
     efg = [

@@ -5,6 +5,7 @@ The same code assembles training rows from recorded plays and live rows from the
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -71,7 +72,7 @@ def live_player_rows(states: pl.DataFrame, players: pl.DataFrame) -> pl.DataFram
     rows = rows.with_columns(*_so_far()).with_columns(*_clocks())
     rows = rows.with_columns(*_against_usual()).with_columns(*_shares_of_court(), *_context())
     rows = rows.with_columns(*_projected())
-    features = rows.select(pl.col(name).cast(pl.Float32) for name in LIVE_FEATURES)
+    features = rows.select(pl.col(LIVE_FEATURES).cast(pl.Float32))
     value = pl.col(pl.Float32)
     features = features.with_columns(pl.when(value.is_finite()).then(value).name.keep())
     # elapsed_s and period describe the question and are features too: one column each.
@@ -103,6 +104,7 @@ def _all_players(states: pl.DataFrame, players: pl.DataFrame) -> pl.DataFrame:
     ).sort("game_id", "seq", "asked_at", "is_home", "player_id")
 
 
+@cache
 def _so_far() -> list[pl.Expr]:
     return [
         *(pl.col(column).alias(f"{name}_so_far") for name, column in AMOUNTS.items()),
@@ -116,6 +118,7 @@ def _so_far() -> list[pl.Expr]:
     ]
 
 
+@cache
 def _clocks() -> list[pl.Expr]:
     played_share = (pl.col("elapsed_s") / REGULATION_S).clip(0, 1)
     return [
@@ -129,6 +132,7 @@ def _clocks() -> list[pl.Expr]:
     ]
 
 
+@cache
 def _against_usual() -> list[pl.Expr]:
     usual, minutes = pl.col("min_ewm5"), pl.col("minutes_so_far")
     tonight = (USUAL_MIN * usual + 48 * minutes) / (USUAL_MIN + pl.col("elapsed_min"))
@@ -148,6 +152,7 @@ def _against_usual() -> list[pl.Expr]:
     ]
 
 
+@cache
 def _shares_of_court() -> list[pl.Expr]:
     """Minutes left for him if the time left is shared out as tonight's minutes suggest, among who can still play.
 
@@ -163,6 +168,7 @@ def _shares_of_court() -> list[pl.Expr]:
     ]  # fmt: skip
 
 
+@cache
 def _context() -> list[pl.Expr]:
     spread = (pl.col("left_min") + 1).sqrt()
     return [
@@ -172,6 +178,7 @@ def _context() -> list[pl.Expr]:
     ]
 
 
+@cache
 def _projected() -> list[pl.Expr]:
     so_far = pl.col("fantasy_points_draftkings_so_far")
     expected = pl.col("dk_expected") * pl.col("share_left")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import starmap
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from features.errors import SchemaError
 from features.play.player_actions import TECHNICAL
 from features.play.plays import COLUMNS
+from features.play.tally import Play, Untold
 from features.stream.directory import Glossary
 from features.stream.events import NO_INT8, NO_INT16, NO_INT32, Flag, Kind, Rows, blank, key_of
 from features.tables import PBP
@@ -25,6 +28,9 @@ _PLAIN: Final[tuple[tuple[str, str, int], ...]] = (
 _CLOCKS: Final = ("clock_s", "elapsed_s")
 _TEXTS: Final = ("subtype", "home_lineup", "away_lineup")
 _KINDS: Final = {kind.name: int(kind) for kind in Kind if kind is not Kind.unknown}
+_MOST_SEQ: Final = -NO_INT16 - 1
+_NAMES: Final = {code: name for name, code in _KINDS.items()}
+_FIELDS: Final = {column: (field, null) for column, field, null in _PLAIN}
 _REQUIRED: Final = ("game_id", "seq", "home_team", "away_team")
 
 
@@ -77,8 +83,7 @@ def plays_of(rows: Rows, directory: Glossary) -> pl.DataFrame:
     texts = directory.texts([key for key in used.tolist() if key])
     for column in _TEXTS:
         columns[column] = _named(column, rows[column], texts, pl.String(), null=0)
-    kinds = {code: name for name, code in _KINDS.items()}
-    columns["event_type"] = _named("event_type", rows["kind"], kinds, pl.String(), null=int(Kind.unknown))
+    columns["event_type"] = _named("event_type", rows["kind"], _NAMES, pl.String(), null=int(Kind.unknown))
     side = pl.Series("side", np.ascontiguousarray(rows["side"]))
     frame = pl.DataFrame(columns).with_columns(
         pl.when(side == 1).then("home_team").when(side == 2).then("away_team").alias("team")
@@ -88,6 +93,39 @@ def plays_of(rows: Rows, directory: Glossary) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         raise SchemaError(f"events: a value does not fit play-by-play ({error}); leave the event out") from error
     return typed.sort("game_id", "seq", maintain_order=True)
+
+
+def told_plays(rows: Rows, directory: Glossary) -> list[Play]:
+    """Plays of one game's rows as `plays_of` gives them, one by one in the order of the rows.
+
+    Raises `Untold` for rows that only `plays_of` can read, or refuses: taken back, of an unknown kind or key.
+    """
+    if (rows["flags"] & Flag.retract).any():
+        raise Untold("plays were taken back")
+    keys = {int(key) for column in _TEXTS for key in np.unique(rows[column])}
+    texts = {0: None, **directory.texts(keys - {0})}
+    infos = directory.games(np.unique(rows["game"]).tolist())
+    numbered = (
+        (rows["seq"] >= 0) & (rows["seq"] <= _MOST_SEQ) & (rows["period"] >= 1) & (rows["period"] < -NO_INT8)
+    )
+    if len(infos) != 1 or not keys <= texts.keys() or not (numbered & (rows["kind"] > 0)).all():
+        raise Untold("rows are of several games, or of unknown kinds, periods or texts")
+    (info,) = infos.values()
+    teams = (None, info.home_team, info.away_team)
+    columns: list[list[Any]] = []
+    for name in Play._fields:
+        if name == "team":
+            columns.append([teams[side] if side < len(teams) else None for side in rows["side"].tolist()])
+        elif name == "event_type":
+            columns.append([_NAMES.get(kind) for kind in rows["kind"].tolist()])
+        elif name in _TEXTS:
+            columns.append([texts[key] for key in rows[name].tolist()])
+        elif name in _CLOCKS:
+            columns.append([None if math.isnan(value) else value for value in rows[name].tolist()])
+        else:
+            field, null = _FIELDS[name]
+            columns.append([None if value == null else value for value in rows[field].tolist()])
+    return list(starmap(Play, zip(*columns, strict=True)))
 
 
 def _check(plays: pl.DataFrame) -> None:

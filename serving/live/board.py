@@ -16,9 +16,12 @@ from features.errors import StoreUnavailable
 from features.stream.connections import Servers
 from features.stream.deltas import split_field, topic_field
 from features.stream.directory import GameInfo, partition_of
+from features.stream.events import key_of
 from features.stream.keys import Keys
 from features.stream.news import News
 from features.stream.reader import LiveState
+from features.workspace import League
+from serving.live.curves import Curves, Point
 
 #: Games that tip off so long before or after the newest one belong to the same day.
 SAME_DAY: Final = timedelta(hours=18)
@@ -74,6 +77,11 @@ class Board:
                 ) from error
             self._kept[league] = (self._clock(), view)
             return view
+
+    def curve(self, league: League, game_id: str) -> list[Point]:
+        """The model's answers over a game so far. Raises `StoreUnavailable`."""
+        partition = partition_of(key_of(game_id), self._partitions)
+        return Curves(self._servers, league).of(partition, game_id)
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,28 +7,37 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
 import torch
 
 from features.errors import FantasyError, StoreUnavailable
+from features.play.tally import Untold
 from features.stream.directory import Directory
+from features.stream.events import Rows
 from features.stream.plays import plays_of
 from features.stream.reader import LiveState
 from features.workspace import League
+from serving.live.curves import Curves
 from serving.live.defects import DEFECTS, Complaints
 from serving.live.inbox import Inbox
 from serving.live.live_lines import LiveLines, game_topic, player_topics
 from serving.live.publisher import Publisher
 from serving.live.seen import Seen
-from serving.live_games import AskedGame
+from serving.live.tallies import Tallies
+from serving.live_games import AskedGame, ToldGame
 
 log = logging.getLogger(__name__)
 #: A game is answered at most so often: nobody sees more, and a replay at full speed asks for no more.
 EVERY_S: Final = 0.1
 RETRY_S: Final = 0.5
+#: A curve of a game first heard of when it is under way has an answer for each so many seconds of what was played, at
+#: most so many.
+MARK_S: Final = 120.0
+MOST_MARKS: Final = 40
 WAIT_S: Final = 0.5
 STOP_S: Final = 10.0
 #: Latencies kept for `Counts`.
@@ -57,7 +66,9 @@ class FollowGames:
         lines: LiveLines,
         publisher: Publisher,
         seen: Seen,
+        curves: Curves,
         *,
+        speaks: Callable[[], bool] = lambda: True,
         torch_threads: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,7 +78,11 @@ class FollowGames:
         self._lines = lines
         self._publisher = publisher
         self._seen = seen
+        self._curves = curves
+        self._speaks = speaks
         self._torch_threads = torch_threads
+        self._tallies = Tallies()
+        self._begun: set[str] = set()
         self._inbox: Inbox[str, int] = Inbox(EVERY_S, clock)
         self._stop = threading.Event()
         self._complaints = Complaints()
@@ -98,13 +113,14 @@ class FollowGames:
         `StoreUnavailable`."""
         started = time.perf_counter()
         partition = self._seen.partition(f"game:{game_id}")
-        if partition is None or self._settled(game_id):
+        if partition is None or self._settled(game_id) or not self._speaks():
             return 0
         info = self._seen.info(game_id)
-        plays = self._plays(game_id)
-        if plays.is_empty():
+        rows = self._state.rows(game_id)
+        if not len(rows):
             return 0
-        asked = AskedGame(self._league, game_id, plays=plays, tip=None if info is None else info.tip)
+        asked = self._asked(game_id, rows, None if info is None else info.tip)
+        self._begin_curve(partition, asked, rows)
         answer = self._lines.answer(asked)
         topics: dict[str, dict[str, Any]] = {f"game:{game_id}": game_topic(answer)}
         topics |= {f"player:{player_id}": told for player_id, told in player_topics(answer).items()}
@@ -114,20 +130,42 @@ class FollowGames:
             topics[f"game:{game_id}"]["latency_ms"] = round(latency_ms, 1)
             self.counts.latency_ms.append(latency_ms)
         changed = self._publisher.publish(topics, partition=partition, at_ns=at_ns or now_ns)
+        if self._speaks():
+            self._curves.add(partition, game_id, answer)
         self.counts.answered += 1
         self.counts.unchanged += changed == 0
         self.counts.work_ms.append(1000 * (time.perf_counter() - started))
         return changed
+
+    def _begin_curve(self, partition: int, asked: AskedGame, rows: Rows) -> None:
+        """Of a game under way that nobody asked about so far: what the models would have said."""
+        if asked.game_id in self._begun:
+            return
+        if not self._curves.of(partition, asked.game_id):
+            plays = self._plays(rows)
+            # One play for each so many seconds; the newest is answered anyway.
+            passed = (plays["elapsed_s"].fill_null(strategy="forward").fill_null(0.0) // MARK_S).rle_id()
+            firsts = plays.filter(passed.is_first_distinct())["seq"].to_list()
+            for seq in firsts[:MOST_MARKS]:
+                then = replace(asked, plays=plays, told=None, seq=seq)
+                self._curves.add(partition, asked.game_id, self._lines.answer(then))
+        self._begun.add(asked.game_id)
 
     def _settled(self, game_id: str) -> bool:
         """Whether the game is over and was answered so."""
         state, told = self._seen.of(f"game:{game_id}", "state"), self._seen.of(f"game:{game_id}", "model")
         return state.get("status") == "final" and told.get("at_seq", -1) >= state.get("seq", 0)
 
-    def _plays(self, game_id: str) -> pl.DataFrame:
+    def _asked(self, game_id: str, rows: Rows, tip: datetime | None) -> AskedGame:
+        try:
+            tally = self._tallies.tell(game_id, rows, self._directory)
+        except Untold:
+            return AskedGame(self._league, game_id, plays=self._plays(rows), tip=tip)
+        return AskedGame(self._league, game_id, tip=tip, told=ToldGame(tally, lambda: self._plays(rows)))
+
+    def _plays(self, rows: Rows) -> pl.DataFrame:
         """The game's plays, one for each number: where two sources tell of one game the newest row stands."""
-        plays = plays_of(self._state.rows(game_id), self._directory)
-        return plays.unique("seq", keep="last", maintain_order=True)
+        return plays_of(rows, self._directory).unique("seq", keep="last", maintain_order=True)
 
     def _work(self) -> None:
         torch.set_num_threads(self._torch_threads)

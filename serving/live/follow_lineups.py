@@ -43,6 +43,7 @@ class FollowLineups:
         seen: Seen,
         clock: Callable[[], datetime],
         wake: Callable[[], None],
+        speaks: Callable[[], bool] = lambda: True,
     ) -> None:
         self._league = league
         self._store = store
@@ -51,6 +52,7 @@ class FollowLineups:
         self._seen = seen
         self._clock = clock
         self._wake = wake
+        self._speaks = speaks
         self.swaps = Swaps(seen, self.touch_lineup)
         self._followed: dict[str, tuple[Followed, float]] = {}
         self._of_slate: dict[str, set[str]] = {}
@@ -60,6 +62,7 @@ class FollowLineups:
         self._touched_players: dict[str, int] = {}
         self._touched_lineups: set[str] = set()
         self._questions: dict[str, str] = {}
+        self._anew = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="lineups", daemon=True)
         self.published = 0
@@ -88,9 +91,20 @@ class FollowLineups:
         with self._lock:
             self._touched_lineups.add(lineup_id)
 
+    def tell_again(self) -> None:
+        """Work out every lineup with the next tick."""
+        self._anew = True
+
     def tick(self) -> int:
-        """Publish every lineup that something touched; how many topics changed. Raises `StoreUnavailable`."""
+        """Publish every lineup that something touched; how many topics changed. Raises `StoreUnavailable`.
+
+        While another process speaks nothing is worked out; what was touched waits.
+        """
         self._look()
+        if not self._speaks():
+            return 0
+        if self._anew:
+            self._anew, self._questions = False, {}
         with self._lock:
             touched, self._touched_players = self._touched_players, {}
             lineups, self._touched_lineups = self._touched_lineups, set()
@@ -112,17 +126,18 @@ class FollowLineups:
             now = self._slate_now(slate_id)
             if now is None:
                 continue
-            everybody = self._questions.get(slate_id) != now.question
-            questions[slate_id] = now.question
+            questions[slate_id] = question = now.question
+            everybody = self._questions.get(slate_id) != question
+            players: dict[tuple[str, str], dict[str, Any]] = {}
             for lineup_id in ids:
                 followed = self._followed[lineup_id][0]
-                if not now.listed.keys() >= set(followed.players):
+                if not all(site_id in now.listed for site_id in followed.players):
                     continue  # the slate was stored anew without one of them
                 causes = [touched[topic] for topic in _topics_of(followed, now) if topic in touched]
                 if everybody or causes or lineup_id in lineups:
                     at_ns = max([at_ns, *causes])
                     swap = self.swaps.ask(followed, now)
-                    topics[followed.topic] = lineup_topic(followed, now, self._seen, swap)
+                    topics[followed.topic] = lineup_topic(followed, now, self._seen, swap, players)
         changed = self._publisher.publish(topics, at_ns=at_ns or None) if topics else 0
         self._questions = questions
         return changed

@@ -72,6 +72,11 @@ class GameLines:
         """The newest play it knows of."""
         return int(self.found.game.moment["seq"][0])
 
+    @property
+    def at_elapsed_s(self) -> int:
+        """Seconds played by then."""
+        return round(float(self.found.game.state["elapsed_s"][0]))
+
 
 class LiveLines:
     """Asks the champions now serving about games. Raises what `LiveGames.find` raises. For one thread."""
@@ -141,6 +146,7 @@ def game_topic(answer: GameLines) -> dict[str, Any]:
         "fallback": source.fallback,
         "features": dict(answer.inputs),
         "at_seq": answer.at_seq,
+        "at_elapsed_s": answer.at_elapsed_s,
     }
 
 

@@ -37,6 +37,7 @@ class ModelTopic:
         self._every_s = every_s
         self._stop = threading.Event()
         self._told: dict[str, Any] | None = None
+        self._again = False
         self._thread = threading.Thread(target=self._watch, name="model-topic", daemon=True)
 
     def start(self) -> None:
@@ -48,14 +49,19 @@ class ModelTopic:
         self._stop.set()
         self._thread.join(timeout=STOP_S)
 
+    def tell_again(self) -> None:
+        """Publish them with the next look, whatever was told."""
+        self._again = True
+
     def look(self) -> bool:
         """Publish the champions if they changed; whether they did. Raises `StoreUnavailable`."""
+        again, self._again = self._again, False
         now: dict[str, Any] = {
             family: {"name": model.name, "version": model.version}
             for family in FAMILIES
             if (model := self._champions.get(self._league, family)) is not None
         }
-        if now == self._told:
+        if now == self._told and not again:
             return False
         # Empty says that there is none; the topic then has no field.
         self._publisher.publish({TOPIC: now})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import redis
@@ -21,13 +21,24 @@ BESIDE: Final = frozenset({"latency_ms"})
 
 
 class Publisher:
-    """What `writer` says of a league's topics. Raises `StoreUnavailable` when the state Redis does not answer."""
+    """What `writer` says of a league's topics. Raises `StoreUnavailable` when the state Redis does not answer.
 
-    def __init__(self, servers: Servers, league: str, partitions: int, writer: str) -> None:
+    Nothing is said while `speaks` is false: another process does. What it said is read before the next word.
+    """
+
+    def __init__(
+        self,
+        servers: Servers,
+        league: str,
+        partitions: int,
+        writer: str,
+        speaks: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._servers = servers
         self._league = league
         self._partitions = partitions
         self._writer = writer
+        self._speaks = speaks
         self._lock = threading.Lock()
         self._writers: dict[int, DeltaWriter] = {}
 
@@ -45,12 +56,15 @@ class Publisher:
             at = partition_of(key_of(topic), self._partitions) if partition is None else partition
             by_partition.setdefault(at, {})[topic] = whole
         with self._lock:
+            if not self._speaks():
+                self._writers.clear()
+                return 0
             return sum(self._say(at, mine, created) for at, mine in by_partition.items())
 
     def drop(self, topics: Iterable[str]) -> None:
         """Forget topics that go by their own key and are over. Raises `StoreUnavailable`."""
         with self._lock:
-            for topic in topics:
+            for topic in topics if self._speaks() else ():
                 partition = partition_of(key_of(topic), self._partitions)
                 try:
                     client = self._servers.client_of(Keys(self._league, partition).topics)

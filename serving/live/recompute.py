@@ -2,7 +2,8 @@
 
 It follows the delta streams and writes to them as `model` (games, players, slates, lineups) and `registry` (`model`).
 What is slow (a late swap, a slate) runs on threads of its own; games are answered one after the other, and a state that
-was overtaken by a newer one is never asked about. Several of these processes say the same; one is enough.
+was overtaken by a newer one is never asked about. Of several of these processes one speaks (`serving.live.seat`); the
+others follow everything and take over.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from features.stream.reader import LiveState
 from features.workspace import League
 from models.registry import Registry
 from serving.champion import FAMILIES, Champions
+from serving.live.curves import Curves
 from serving.live.defects import DEFECTS, Complaints
 from serving.live.follow_games import FollowGames
 from serving.live.follow_lineups import FollowLineups
@@ -37,6 +39,7 @@ from serving.live.live_lineups import LineupStore
 from serving.live.live_slates import LiveSlates
 from serving.live.model_topic import ModelTopic
 from serving.live.publisher import Publisher
+from serving.live.seat import Seat
 from serving.live.seen import Seen, Tail
 from serving.live_games import LiveGames
 from serving.predictor import SlatePredictor
@@ -51,6 +54,8 @@ RETRY_S: Final = 1.0
 CHAMPIONS_S: Final = 20.0
 REPORT_S: Final = 30.0
 STOP_S: Final = 10.0
+#: Longest wait, a partition, for what stands on the topics before the first answer.
+TAIL_S: Final = 10.0
 
 
 class Recompute:
@@ -72,19 +77,28 @@ class Recompute:
         )
         self._states = [LiveState(settings.redis_url, league, partitions) for _ in range(2)]
         self.seen = Seen(self._servers, league)
-        publisher = Publisher(self._servers, league, partitions, "model")
+        self.seat = Seat(self._servers, league, self._everything_anew)
+        publisher = Publisher(self._servers, league, partitions, "model", self.seat.held)
         lines = LiveLines(self.champions, LiveGames(settings.home, snapshots, now))
         directory = Directory(self._servers.client(), league)
         self.games = FollowGames(
-            league, self._states[0], directory, lines, publisher, self.seen, torch_threads=settings.torch_threads
-        )
+            league, self._states[0], directory, lines, publisher, self.seen, Curves(self._servers, league),
+            speaks=self.seat.held, torch_threads=settings.torch_threads,
+        )  # fmt: skip
         self.slates = LiveSlates(league, self._database, self._predictor, self.seen, now)
         self._news, self._stop = threading.Event(), threading.Event()
         self.lineups = FollowLineups(
-            league, LineupStore(self._servers), self.slates, publisher, self.seen, now, self._news.set
+            league,
+            LineupStore(self._servers),
+            self.slates,
+            publisher,
+            self.seen,
+            now,
+            self._news.set,
+            self.seat.held,
         )
         self._publisher = publisher
-        registry = Publisher(self._servers, league, partitions, "registry")
+        registry = Publisher(self._servers, league, partitions, "registry", self.seat.held)
         self.models = ModelTopic(
             self.champions, league, registry, self._new_champion, every_s=settings.champion_poll_s
         )
@@ -105,6 +119,8 @@ class Recompute:
         self.champions.start()
         self._await_champions()
         self._tail.start()
+        self._tail.wait(TAIL_S)
+        self.seat.start()
         self.games.start()
         self.models.start()
         self._slates_thread.start()
@@ -120,6 +136,7 @@ class Recompute:
         self.games.stop()
         self.models.stop()
         self._slates_thread.join(timeout=STOP_S)
+        self.seat.stop()
         self.champions.stop()
         self._predictor.close()
         for state in self._states:
@@ -141,10 +158,16 @@ class Recompute:
             self._news.set()
             return
         what, _, name = change.topic.partition(":")
-        if change.writer == "state" and what == "game":
+        if change.writer == "state" and what == "game" and self.seat.held():
             self.games.touch(name, change.at_ns)
         if what in ("game", "player"):
             self.lineups.touch(change)
+
+    def _everything_anew(self) -> None:
+        """This process speaks from now on: what was told while it stood by may be old."""
+        self.models.tell_again()
+        self.lineups.tell_again()
+        self._new_champion()
 
     def _new_champion(self) -> None:
         for game_id in self.seen.games():

@@ -57,12 +57,25 @@ def slate_now(projected: Projected, contest: Contest, seen: Seen, now: datetime)
     return SlateNow(projected, contest, begun_games(slate, seen, now), live, listed, means)
 
 
-def lineup_topic(followed: Followed, now: SlateNow, seen: Seen, swap: dict[str, Any] | None) -> dict[str, Any]:
-    """Fields of topic `lineup:{id}`; every player must be listed."""
-    players = [
-        player_now(now.listed[site_id], slot, now.means[site_id], now, seen)
-        for site_id, slot in zip(followed.players, now.contest.slots, strict=True)
-    ]
+def lineup_topic(
+    followed: Followed,
+    now: SlateNow,
+    seen: Seen,
+    swap: dict[str, Any] | None,
+    known: dict[tuple[str, str], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Fields of topic `lineup:{id}`; every player must be listed.
+
+    `known` are players of the slate in their slots (site id, slot) worked out for other lineups at the same moment;
+    what is worked out is added.
+    """
+    known = {} if known is None else known
+    players = []
+    for site_id, slot in zip(followed.players, now.contest.slots, strict=True):
+        if (site_id, slot.name) not in known:
+            player = player_now(now.listed[site_id], slot, now.means[site_id], now, seen)
+            known[site_id, slot.name] = player
+        players.append(known[site_id, slot.name])
     given = now.projected.projections
     return {
         "slate_id": followed.slate_id,

@@ -100,7 +100,10 @@ class Swaps:
             taken = self._inbox.take(WAIT_S)
             if taken is None:
                 continue
+            began = time.monotonic()
             try:
                 self.search(*taken[1])
             except DEFECTS:
                 log.exception("lineup=%s not searched", taken[0])
+            # Games are answered by another thread of this process: with many lineups they get every other turn.
+            self._stop.wait(time.monotonic() - began)

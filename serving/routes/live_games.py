@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
 
 from features.workspace import League
@@ -50,6 +50,23 @@ class LiveGameList(BaseModel):
     news: list[ListedNews]
 
 
+class CurvePoint(BaseModel):
+    """What the winner model said after so many seconds of play; `abstained` is less than .70 sure, `fallback` a
+    baseline's."""
+
+    elapsed_s: int
+    home_win_probability: float
+    kind: Literal["called", "abstained", "fallback"]
+
+
+class LiveCurve(BaseModel):
+    """The answers over a game in the order of play, at most one for each second."""
+
+    league: League
+    game_id: str
+    points: list[CurvePoint]
+
+
 def _board(request: Request) -> Board:
     board: Board = request.app.state.board
     return board
@@ -67,3 +84,14 @@ def list_live_games(
         games=[ListedGame.model_validate(game, from_attributes=True) for game in view.games],
         news=[ListedNews.model_validate(news, from_attributes=True) for news in view.news],
     )
+
+
+@router.get("/games/{game_id}/curve", responses=READ)
+def live_curve(
+    board: Annotated[Board, Depends(_board)],
+    game_id: Annotated[str, Path(max_length=64)],
+    league: Annotated[League, Query(description="which league")],
+) -> LiveCurve:
+    """Give the model's answers over a game from its beginning; none of a game that nobody asked about."""
+    points = [CurvePoint(**point._asdict()) for point in board.curve(league, game_id)]
+    return LiveCurve(league=league, game_id=game_id, points=points)

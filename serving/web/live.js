@@ -88,8 +88,9 @@ function drawGame() {
 }
 
 function drawSaid() {
+  const game = games.get(games.picked);
   const count = lines.rows.size;
-  put($("lines-said"), count ? `${count} players; expected points and chances by the model named above each game, below .70 no call` : "no player of this game has done anything yet");
+  put($("lines-said"), count ? `${count} players; expected points and chances by the model named above each game, below .70 no call` : game?.whole.seq === undefined ? "no player of this game has done anything yet" : "the players' lines are on their way");
 }
 
 function open(id) {
@@ -106,8 +107,8 @@ function open(id) {
 function update(topic, whole, how) {
   if (!Object.keys(whole).length) return; // nobody has told of it yet
   const [kind, id] = [topic.slice(0, topic.indexOf(":")), topic.slice(topic.indexOf(":") + 1)];
-  if (kind === "game") games.update(id, whole, how);
-  else if (kind === "player") {
+  if (kind === "game" && games.update(id, whole, how)) loadCurve(id); // there may have been answers before
+  if (kind === "player") {
     if (watched.includes(topic)) lines.update(id, whole);
   } else if (kind === "lineup") mine.update(topic, whole);
   else if (topic === "model") drawModels(whole);
@@ -121,6 +122,19 @@ function drawModels(models) {
   $("model").title = all.join(", ");
 }
 
+// What was said before this page listened; it comes while changes do.
+async function loadCurve(id) {
+  const asked = league;
+  try {
+    const { points } = await ask(`/v1/live/games/${encodeURIComponent(id)}/curve?league=${asked}`);
+    if (asked !== league) return;
+    games.loadCurve(id, points);
+    later();
+  } catch (error) {
+    tell(`The curve of game ${id} begins only now: ${error.message}`);
+  }
+}
+
 async function list() {
   const asked = league;
   const { games: found, news: told } = await listed(asked);
@@ -128,7 +142,7 @@ async function list() {
   const fresh = [];
   for (const game of found) {
     rosters.set(game.game_id, game.players);
-    if (games.list(game, league)) fresh.push(`game:${game.game_id}`);
+    if (games.list(game)) fresh.push(`game:${game.game_id}`);
   }
   if (told?.length) news.update(told);
   client.subscribe(fresh);

@@ -4,8 +4,7 @@ const QUARTER_S = 720;
 const REGULATION_S = 4 * QUARTER_S;
 const OVERTIME_S = 300;
 const BAND = [0.3, 0.7]; // where the model makes no call: it is less than .70 sure of either side
-const KEPT = 2000;
-const CALLED = 1, ABSTAINED = 2, FALLBACK = 3;
+const FALLBACK = "fallback";
 
 function svg(tag, attributes = {}, text = "") {
   const made = document.createElementNS(SVG, tag);
@@ -14,32 +13,20 @@ function svg(tag, attributes = {}, text = "") {
   return made;
 }
 
-/** Points of one game, kept through a reload of the page. */
+/** Points of one game, [elapsed_s, P(home wins), "called" | "abstained" | "fallback"]: those the server kept, then those heard. */
 export class Curve {
-  constructor(key) {
-    this.key = `fantasy-live-curve:${key}`;
-    this.points = [];
-    try {
-      this.points = JSON.parse(sessionStorage.getItem(this.key) || "[]");
-    } catch (error) {
-      sessionStorage.removeItem(this.key); // cut short, or another version's
-    }
+  points = [];
+
+  /** What the server kept, before what was heard meanwhile. */
+  load(kept) {
+    const until = kept.length ? kept.at(-1)[0] : -1;
+    this.points = [...kept, ...this.points.filter(([elapsed_s]) => elapsed_s > until)];
   }
 
   /** Add an answer; one about an earlier moment takes the place of what came after (a correction, or a new replay). */
   add(elapsed_s, probability, { fallback, abstained }) {
-    const kind = fallback ? FALLBACK : abstained ? ABSTAINED : CALLED;
     while (this.points.length && this.points.at(-1)[0] >= elapsed_s) this.points.pop();
-    this.points.push([Math.round(elapsed_s), Math.round(1e4 * probability) / 1e4, kind]);
-    if (this.points.length > KEPT) this.points.shift();
-  }
-
-  keep() {
-    try {
-      sessionStorage.setItem(this.key, JSON.stringify(this.points));
-    } catch (error) {
-      sessionStorage.clear(); // full: what other days left there is of no use now
-    }
+    this.points.push([elapsed_s, probability, fallback ? FALLBACK : abstained ? "abstained" : "called"]);
   }
 }
 

@@ -30,7 +30,7 @@ export class Games {
   constructor(box, chosen) {
     this.box = box;
     this.chosen = chosen;
-    this.found = new Map(); // id -> { whole, at_ms, elapsed (seconds by play), curve, card }
+    this.found = new Map(); // id -> { whole, at_ms, curve, card }
     this.picked = null;
   }
 
@@ -39,9 +39,9 @@ export class Games {
   ids() { return [...this.found.keys()]; }
 
   /** A game listed by the server, before the hub has said anything of it. */
-  list({ game_id, home_team, away_team }, league) {
+  list({ game_id, home_team, away_team }) {
     if (this.found.has(game_id)) return false;
-    const game = { id: game_id, whole: { home_team, away_team }, at_ms: 0, elapsed: new Map(), curve: new Curve(`${league}:${game_id}`), card: null };
+    const game = { id: game_id, whole: { home_team, away_team }, at_ms: 0, curve: new Curve(), card: null };
     game.card = this.#card(game);
     this.found.set(game_id, game);
     this.box.append(game.card.button);
@@ -49,16 +49,25 @@ export class Games {
     return true;
   }
 
-  update(id, whole, { changed, at_ms }) {
+  /** The model's answers over a game, as the server kept them. */
+  loadCurve(id, points) {
     const game = this.found.get(id);
     if (!game) return;
+    game.curve.load(points.map((point) => [point.elapsed_s, point.home_win_probability, point.kind]));
+    game.dirty = true;
+  }
+
+  /** Take a change over; whether it brings the first answer heard about the game. */
+  update(id, whole, { changed, at_ms }) {
+    const game = this.found.get(id);
+    if (!game) return false;
+    const heard = game.curve.points.length;
     game.whole = whole;
     game.at_ms = at_ms;
-    if (whole.seq !== undefined) game.elapsed.set(whole.seq, whole.elapsed_s);
     // The answer may be about an earlier play than the newest.
-    const elapsed_s = game.elapsed.get(whole.at_seq) ?? whole.elapsed_s;
-    if ("at_seq" in changed && elapsed_s !== undefined) game.curve.add(elapsed_s, whole.home_win_probability, whole);
+    if ("at_seq" in changed && whole.at_elapsed_s !== undefined) game.curve.add(whole.at_elapsed_s, whole.home_win_probability, whole);
     game.dirty = true;
+    return !heard && game.curve.points.length > 0;
   }
 
   /** Draw what changed since; returns whether the picked game did. */
@@ -68,7 +77,6 @@ export class Games {
       if (!game.dirty) continue;
       game.dirty = false;
       this.#draw(game);
-      game.curve.keep();
       picked ||= game.id === this.picked;
     }
     return picked;

@@ -16,7 +16,9 @@ from tests.fixtures.page import shown
 #: Games replayed, all at once.
 GAMES = 4
 #: Pieces of the first half; the next is sent when the model has answered about the one before.
-STEPS = 30 if os.environ.get("FANTASY_SCREENSHOTS") else 5
+STEPS = 5
+#: For a picture the curve is to be a curve.
+PARTS = 12 if os.environ.get("FANTASY_SCREENSHOTS") else 1
 MORE_POINTS = """(before) => [...document.querySelectorAll("#curve polyline")]
     .reduce((sum, line) => sum + line.points.numberOfItems, 0) > before"""
 NO_SOCKETS = "window.WebSocket = class extends WebSocket { constructor() { super('ws://127.0.0.1:1/'); } };"
@@ -63,7 +65,9 @@ def test_scores_lines_and_curves_move(page: Page, line: LiveLine) -> None:
     infos = line.day.recording.games[:GAMES]
     for step in range(1, STEPS + 1):
         before = points_of(page)
-        line.play(GAMES, 0.5 * step / STEPS)
+        for part in range(PARTS):
+            line.play(GAMES, 0.5 * (step - 1 + (part + 1) / PARTS) / STEPS)
+            page.wait_for_timeout(100 * (PARTS > 1))
         page.wait_for_function(MORE_POINTS, arg=before, timeout=90_000)
     for info in infos:
         expect(card(page, info.game_id).locator(".clock")).to_contain_text(re.compile(r"Q\d \d+:\d\d"))
@@ -146,12 +150,33 @@ def test_a_reloaded_page_shows_the_same(page: Page, line: LiveLine) -> None:
     page.wait_for_function(MORE_POINTS, arg=before - 1, timeout=90_000)
 
 
+def test_the_curve_is_whole_for_whoever_comes_late(
+    browser: Browser, page: Page, live_server: httpx.Client, line: LiveLine
+) -> None:
+    before = points_of(page)
+    with live_page(browser, live_server) as late:
+        game_id = line.day.recording.games[0].game_id
+        card(late, game_id).click()
+        late.wait_for_function(MORE_POINTS, arg=before - 1, timeout=90_000)
+        assert points_of(late) == before
+        first = "found => found.points[0].x / found.ownerSVGElement.viewBox.baseVal.width"
+        begins, ends = (
+            late.locator("#curve polyline").first.evaluate(first),
+            late.locator("#curve polyline").last.evaluate(
+                first.replace("points[0]", "points[found.points.length - 1]")
+            ),
+        )
+        assert begins < 0.1 and ends > 0.9
+
+
 @pytest.mark.parametrize("width", [390, 800])
 def test_a_narrow_window_needs_no_sideways_scrolling(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.locator("#mine-add summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     shown(page, f"live-{width}")
+    page.evaluate("scrollTo(0, 0)")
+    shown(page, f"live-{width}-top")
     page.locator("#mine-add summary").click()
     page.set_viewport_size({"width": 1280, "height": 1000})
 

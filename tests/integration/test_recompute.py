@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -16,10 +16,13 @@ import pytest
 
 from features.contests import load_contest
 from features.slate import SlatePlayer
+from features.stream.directory import partition_of
+from features.stream.events import key_of
 from features.stream.news import News
 from models.bundle import load_bundle
 from models.lineups.draft import draft
 from models.lineups.rules import LineupRules
+from serving.live.curves import Curves
 from serving.live.recompute import Recompute
 from serving.live_games import AskedGame
 from tests.fixtures.recompute import LEAGUE, Feed, NextGame, answered, listed
@@ -341,9 +344,97 @@ def test_what_stood_is_taken_over_after_a_restart(
     assert not any("model" in change.data for change in model if change.topic.startswith("game:"))
 
 
-@pytest.mark.slow
-def test_the_process_answers_and_ends_when_told(feed: Feed, next_games: list[NextGame]) -> None:
+def test_of_two_processes_one_speaks_and_the_other_takes_over(
+    feed: Feed, recompute: Recompute, next_games: list[NextGame], published: Published
+) -> None:
     game = next_games[0]
+    game_id = game.info.game_id
+    lock = published.day.draftkings.lock
+    assert lock is not None
+    eventually(recompute.seat.held, 20)
+    second = Recompute(feed.settings, LEAGUE, clock=lambda: lock - timedelta(hours=1))
+    second.start()
+    try:
+        feed.play(game, 0, 100)
+        answered(feed, game, int(game.plays["seq"][99]))
+        assert recompute.seat.held() and not second.seat.held()
+        eventually(lambda: recompute.games.counts.answered > 0, 20)
+        assert second.games.counts.answered == 0
+        assert second.refresh_slates() == 0 and second.games.answer(game_id, time.time_ns()) == 0
+        told = feed.topic("model", "registry", "model")
+        recompute.seat.stop()
+        eventually(second.seat.held, 20)
+        feed.play(game, 100, 140)
+        answered(feed, game, int(game.plays["seq"][139]))
+        eventually(lambda: second.games.counts.answered > 0, 20)
+        assert not recompute.seat.held()
+        assert recompute.games.answer(game_id, time.time_ns()) == 0
+        eventually(lambda: feed.topic("model", "registry", "model") == told, 10)
+    finally:
+        second.stop()
+    seqs = [
+        change.data["at_seq"] for change in feed.changes(game_id)
+        if change.topic == f"game:{game_id}" and change.writer == "model" and "at_seq" in change.data
+    ]  # fmt: skip
+    assert seqs == sorted(set(seqs)) and seqs[-1] == int(game.plays["seq"][139])
+
+
+def test_the_curve_of_a_game_is_kept_and_begins_anew_with_a_replay(
+    feed: Feed, recompute: Recompute, next_games: list[NextGame]
+) -> None:
+    game = next_games[0]
+    game_id = game.info.game_id
+    partition = partition_of(key_of(game_id), feed.settings.stream_partitions)
+    curves = Curves(feed.servers, LEAGUE)
+    assert curves.of(partition, game_id) == []
+    elapsed_s = []
+    for start, end in ((0, 60), (60, 180), (180, 300)):
+        feed.play(game, start, end)
+        told = answered(feed, game, int(game.plays["seq"][end - 1]))
+        elapsed_s.append(round(game.plays["elapsed_s"][end - 1]))
+    eventually(lambda: curves.of(partition, game_id)[-1].elapsed_s == elapsed_s[-1], 10)
+    points = curves.of(partition, game_id)
+    seconds = [point.elapsed_s for point in points]
+    assert set(elapsed_s) <= set(seconds) and seconds == sorted(set(seconds))
+    assert seconds[0] < 10  # the first answer was about the 60th play: what came before was asked about, too
+    assert points[-1].home_win_probability == told["home_win_probability"]
+    assert points[-1].kind == ("abstained" if told["abstained"] else "called")
+    with serving(feed.settings) as api:
+        reply = api.get(f"/v1/live/games/{game_id}/curve", params={"league": LEAGUE})
+        assert reply.json()["points"] == [point._asdict() for point in points]
+        assert api.get("/v1/live/games/nobody/curve", params={"league": LEAGUE}).json()["points"] == []
+        assert is_problem(api.get("/v1/live/games/nobody/curve", params={"league": "wnba"}), 422, "league")
+    early = recompute.games._lines.answer(AskedGame(LEAGUE, game_id, plays=game.plays.head(30), tip=game.info.tip))
+    curves.add(partition, game_id, early)
+    assert [point.elapsed_s for point in curves.of(partition, game_id)][-1] == round(game.plays["elapsed_s"][29])
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_taken_over(feed: Feed, next_games: list[NextGame], published: Published) -> None:
+    game = next_games[0]
+    first = start_process(feed)
+    try:
+        feed.play(game, 0, 80)
+        topic = f"game:{game.info.game_id}"
+        eventually(lambda: feed.topic(topic, "model").get("at_seq") == int(game.plays["seq"][79]), 240)
+        second = Recompute(feed.settings, LEAGUE)
+        second.start()
+        try:
+            assert not second.seat.held()
+            first.kill()
+            first.wait()
+            eventually(second.seat.held, 20)
+            feed.play(game, 80, 130)
+            answered(feed, game, int(game.plays["seq"][129]))
+        finally:
+            second.stop()
+    finally:
+        first.kill()
+        first.wait()
+
+
+def start_process(feed: Feed) -> subprocess.Popen[bytes]:
+    """`python -m serving.live recompute` with the feed's settings."""
     settings = feed.settings
     environment = os.environ | {
         "FANTASY_HOME": str(settings.home.resolve()), "FANTASY_REDIS_URL": settings.redis_url,
@@ -352,7 +443,13 @@ def test_the_process_answers_and_ends_when_told(feed: Feed, next_games: list[Nex
         "FANTASY_STREAM_PARTITIONS": str(settings.stream_partitions),
     }  # fmt: skip
     command = [sys.executable, "-m", "serving.live", "recompute", "--league", LEAGUE]
-    process = subprocess.Popen(command, env=environment)
+    return subprocess.Popen(command, env=environment)
+
+
+@pytest.mark.slow
+def test_the_process_answers_and_ends_when_told(feed: Feed, next_games: list[NextGame]) -> None:
+    game = next_games[0]
+    process = start_process(feed)
     try:
         feed.play(game, 0, 80)
         topic = f"game:{game.info.game_id}"
