@@ -1,7 +1,7 @@
 """Ten thousand real sockets: selective fan-out, full broadcast, memory, clients that never read, a reconnect storm.
 
     python benchmarks/bench_hub.py [--clients 10000] [--updates 500] [--seconds 20] [--out FILE] [--json] [--quick]
-        [--only fan_out,broadcast,stuck,storm] [--no-rivals]
+        [--only fan_out,broadcast,stuck,storm] [--rates 100,500] [--no-rivals]
 
 The hub is the real one (`python -m serving.live hub`) behind a real Redis with AOF everysec; clients are a C program on
 127.0.0.1 ... 127.0.0.8 on the same machine, subscribed to 5 of 300 topics each. Beside it, in the same run: a C loop of
@@ -30,8 +30,9 @@ RIVALS = ("C floor", "picows, bare", "uvicorn + Starlette", "Node ws")
 FLOOR = "C floor"
 TOPICS = tuple(f"player:{number}" for number in range(300))
 PER_CLIENT = 5
-#: Updates a second that rivals get, too.
+#: Updates a second that every rival gets; these get the others, too, to show what the machine can do.
 SHARED_RATE = 100
+AT_ALL_RATES = (FLOOR, "picows, bare")
 WORKERS = 2
 PARTS = ("fan_out", "broadcast", "stuck", "storm")
 #: Clients that never read: 10 % of few clients and large updates, so that each is offered megabytes.
@@ -190,13 +191,14 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     made = parser(__doc__, "hub.json")
     made.add_argument("--clients", type=int, default=10_000)
-    made.add_argument("--updates", type=int, default=500, help="updates a second, the higher of the two rates")
+    made.add_argument("--updates", type=int, default=500, help="updates a second, the highest of the rates")
     made.add_argument("--seconds", type=float, default=20.0, help="of each fan-out")
     made.add_argument("--rounds", type=int, default=8, help="full broadcasts")
     made.add_argument("--stuck-clients", type=int, default=200)
     made.add_argument("--stuck-seconds", type=float, default=12.0)
     made.add_argument("--only", default=",".join(PARTS), help="parts, with commas between them")
-    made.add_argument("--no-rivals", action="store_true", help="the hub and the C floor only")
+    made.add_argument("--rates", help=f"updates a second, with commas; {SHARED_RATE} and --updates if absent")
+    made.add_argument("--no-rivals", action="store_true", help="the hub, the C floor and bare picows only")
     made.add_argument(
         "--quick", action="store_true", help="200 clients and a few seconds: checks, measures nothing"
     )
@@ -207,9 +209,18 @@ def arguments() -> argparse.Namespace:
         made.error(f"--only: {unknown[0]!r} is no part; use {', '.join(PARTS)}")
     if given.clients < 1 or given.updates < 1 or given.seconds <= 0:
         made.error("--clients, --updates and --seconds must be above 0")
+    asked = given.rates.split(",") if given.rates else [min(SHARED_RATE, given.updates), given.updates]
+    try:
+        given.rates = sorted({int(rate) for rate in asked})
+    except ValueError:
+        made.error(f"--rates: {given.rates!r} are no numbers; give e.g. 100,500")
+    if given.rates[0] < 1:
+        made.error("--rates must be above 0")
+    given.updates = given.rates[-1]
     if given.quick:
         given.clients, given.seconds, given.rounds = min(given.clients, 200), min(given.seconds, 2.0), 2
-        given.updates = min(given.updates, 200)
+        given.rates = sorted({min(rate, 200) for rate in given.rates})
+        given.updates = given.rates[-1]
         given.stuck_clients, given.stuck_seconds = 50, 7.0
     return given
 
@@ -233,10 +244,9 @@ def main() -> None:
     }  # fmt: skip
     try:
         compiled("wsload")
-        rates = sorted({min(SHARED_RATE, given.updates), given.updates})
-        for name in (FLOOR,) if given.no_rivals else RIVALS:
-            theirs(name, given, rates[:1], report)
-        ours(given, rates, report)
+        for name in AT_ALL_RATES if given.no_rivals else RIVALS:
+            theirs(name, given, given.rates if name in AT_ALL_RATES else given.rates[:1], report)
+        ours(given, given.rates, report)
     except (MissingTool, NotStarted, LoadFailed) as error:
         sys.exit(f"bench_hub: {error}")
     compare(report)

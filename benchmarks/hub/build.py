@@ -25,9 +25,9 @@ def cache() -> Path:
     return folder
 
 
-def compiled(name: str) -> Path:
-    """The program built from `{name}.c`. Raises `MissingTool` without a C compiler or when it does not compile."""
-    source = HERE / f"{name}.c"
+def compiled(name: str, folder: Path = HERE) -> Path:
+    """The program built from `{name}.c` of `folder`. Raises `MissingTool` without a C compiler, or when that fails."""
+    source = folder / f"{name}.c"
     binary = cache() / f"{name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
     if binary.exists():
         return binary
@@ -36,9 +36,9 @@ def compiled(name: str) -> Path:
         raise MissingTool(
             "no C compiler found for the load client: install gcc (Debian: apt-get install gcc libc6-dev)"
         )
-    with tempfile.TemporaryDirectory(dir=cache()) as folder:
-        made = Path(folder) / name
-        command = [compiler, "-O2", "-Wall", "-o", made, source]
+    with tempfile.TemporaryDirectory(dir=cache()) as drafts:
+        made = Path(drafts) / name
+        command = [compiler, "-O2", "-Wall", "-o", made, source, "-lm"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise MissingTool(f"{compiler} cannot build {source}: {done.stderr.strip()[-800:]}")

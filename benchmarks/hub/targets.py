@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,8 @@ import psutil
 import redis
 from hub.build import HERE, compiled, node_folder
 
+from features.stream.commit import Transaction
+from features.stream.connections import Servers, must
 from features.stream.deltas import DeltaWriter, Update, epoch
 from features.stream.events import key_of
 from features.workspace import League
@@ -157,8 +159,8 @@ class Hub:
     def __init__(self, workers: int, port: int, token: str, url: str, process: subprocess.Popen[bytes]) -> None:
         self.name = f"hub, {workers} worker{'s' if workers > 1 else ''}"
         self.workers, self.port, self.path, self._process = workers, port, f"/v1/live?token={token}", process
-        self._redis = redis.Redis.from_url(url)
         self._writers = [DeltaWriter(LEAGUE, partition, "state") for partition in range(PARTITIONS)]
+        self._link = Servers(url).link(self._writers[0].keys.deltas)
         self._number = 0
 
     def publish(self, topic: str, at_ns: int, size: int = TEXT_BYTES) -> None:
@@ -167,7 +169,11 @@ class Hub:
         frame = len(delta(topic, f"{at_ns // 1_000_000}-0", f"{at_ns // 1_000_000}-0", at_ns, 0))
         data = {"n": self._number, "fill": "x" * max(0, size - frame - 5 - len(str(self._number)))}
         writer = self._writers[key_of(topic) % PARTITIONS]
-        writer.publish(self._redis, [Update(topic, data, critical=True)], at_ns=at_ns)
+        change = Transaction(writer.keys)
+        writer.queue(change, [Update(topic, data, critical=True)], at_ns=at_ns)
+        # As a consumer sends its transactions; redis-py's pipeline would take CPU from what is measured.
+        for reply in self._link.call((b"MULTI",), *change.commands, (b"EXEC",)):
+            must(reply)
 
     def remember(self, topics: Sequence[str], size: int) -> None:
         """Publish until every worker has as much history as it keeps: from then on it grows no more by that."""
@@ -182,21 +188,23 @@ class Hub:
 
     def close(self) -> None:
         """Give the Redis connection back."""
-        self._redis.close()
+        self._link.close()
 
 
 @contextmanager
-def our_hub(workers: int, url: str, home: Path) -> Iterator[Hub]:
-    """A hub of `workers` processes on the state Redis at `url`. Raises `NotStarted`."""
+def our_hub(
+    workers: int, url: str, home: Path, *, answers: str | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[Hub]:
+    """A hub of `workers` processes on the state Redis at `url`; `answers` is its answerer. Raises `NotStarted`."""
 
     port, secret = free_port(), secrets.token_hex(32)
     changed = {"redis_url": url, "home": home, "live_secret": secret, "stream_partitions": PARTITIONS}
     settings = ServingSettings().model_copy(update=changed)
-    environment = os.environ | {
+    environment = os.environ | (environment or {}) | {
         "FANTASY_HOME": str(home), "FANTASY_REDIS_URL": url, "FANTASY_LIVE_PORT": str(port),
         "FANTASY_LIVE_SECRET": secret, "FANTASY_STREAM_PARTITIONS": str(PARTITIONS),
     }  # fmt: skip
-    token = issue(settings, league=LEAGUE, topics=["game:*", "player:*", "slate:*", "model"], ttl_s=3600)
+    token = issue(settings, league=LEAGUE, topics=["game:*", "player:*", "slate:*", "job:*", "model"], ttl_s=3600)
     with redis.Redis.from_url(url) as client:
         for partition in range(PARTITIONS):
             epoch(client, LEAGUE, partition)
@@ -204,7 +212,7 @@ def our_hub(workers: int, url: str, home: Path) -> Iterator[Hub]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "serving.live", "hub", "--workers", str(workers), "--league", LEAGUE,
-             "--limits", LIMITS],
+             "--limits", LIMITS, *(["--answers", answers] if answers else [])],
             env=environment, cwd=home, stdout=output, stderr=output,
         )  # fmt: skip
     try:

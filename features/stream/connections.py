@@ -65,17 +65,21 @@ class Link:
 
     def read(self) -> Any:
         """The next reply, waiting for it as long as the server may take."""
-        try:
-            while (reply := self._reader.gets()) is _MORE:
-                n = self._socket.recv_into(self._buffer)
-                if not n:
-                    raise redis.ConnectionError("the server closed the connection")
-                self._reader.feed(cast("bytes", self._buffer), 0, n)
-        except TimeoutError as error:
-            raise redis.TimeoutError("no answer from the server") from error
-        except OSError as error:
-            raise redis.ConnectionError(f"cannot read: {error}") from error
+        while (reply := self._reader.gets()) is _MORE:
+            self._receive()
         return reply
+
+    def arrived(self) -> list[Any]:
+        """The replies that are there, after one read of a socket that a selector found readable."""
+        more = True
+        while more:
+            self._receive()
+            # TLS may have decrypted more than was asked for: a selector does not see that.
+            more = bool(getattr(self._socket, "pending", int)())
+        replies = []
+        while (reply := self._reader.gets()) is not _MORE:
+            replies.append(reply)
+        return replies
 
     def call(self, *commands: Command) -> list[Any]:
         """Replies of `commands`, in order."""
@@ -101,6 +105,17 @@ class Link:
         """Close the connection."""
         with contextlib.suppress(*TRANSIENT):
             self._connection.disconnect()
+
+    def _receive(self) -> None:
+        try:
+            n = self._socket.recv_into(self._buffer)
+        except TimeoutError as error:
+            raise redis.TimeoutError("no answer from the server") from error
+        except OSError as error:
+            raise redis.ConnectionError(f"cannot read: {error}") from error
+        if not n:
+            raise redis.ConnectionError("the server closed the connection")
+        self._reader.feed(cast("bytes", self._buffer), 0, n)
 
 
 class Servers:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import gc
 import importlib
 import json
@@ -19,9 +18,10 @@ from typing import Any, Final, cast
 import uvloop
 
 from features.workspace import LEAGUES
+from serving.live.asking import Answerer
 from serving.live.limits import Limits
 from serving.live.supervisor import Supervisor
-from serving.live.worker import Answerer, Worker
+from serving.live.worker import Worker
 from serving.settings import ServingSettings
 
 #: Of a worker: updates make few cycles, and a look at 10,000 connections takes milliseconds.
@@ -39,7 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         passed += [f"--limits={given.limits}"] if given.limits else []
         Supervisor(given.host, given.port, given.workers, passed).run()
     elif given.what == "worker":
-        _end_with_parent()
         _open_files()
         uvloop.run(_work(settings, given))
     else:
@@ -113,13 +112,6 @@ def _open_files() -> None:
     """Allow as many sockets as the system lets this process have; what a shell allows is often 1,024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the supervisor dies: no worker is left behind (Linux)."""
-    pr_set_pdeathsig = 1
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 if __name__ == "__main__":

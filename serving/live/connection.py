@@ -1,8 +1,8 @@
 """One client's socket in a worker. There are thousands: what is kept for each is a few slots.
 
-`behind` is None while everything is written at once. When the socket's buffer is full it becomes a map from topic to
-the offset the client has (None: it needs a snapshot), nothing more is written, and what is missing is made from the
-topics' rings once the buffer has drained: the newest of everything, and each critical update.
+Everything is written at once until the socket's buffer is full. Then the client is `behind` (`fanout.Fanout`): nothing
+more is written, and what is missing is made from the topics' rings once the buffer has drained: the newest of
+everything, and each critical update.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class Connection(WSListener):
     __slots__ = (
         "address",
         "asks",
-        "behind",
         "bucket",
         "claims",
         "closed",
@@ -51,7 +50,6 @@ class Connection(WSListener):
         self.transport: Any = None
         self.address = ""
         self.out: Callable[[bytes], None] = _nowhere
-        self.behind: dict[Topic, str | None] | None = None
         self.bucket: Bucket | None = None
         self.topics: list[Topic] = []
         self.partial: bytearray | None = None
@@ -97,8 +95,9 @@ class Connection(WSListener):
     def pause_writing(self) -> None:
         """The socket's buffer is full."""
         self.paused = True
-        if self.behind is None:
-            self.behind = {}
+        if self.closed:
+            return
+        self.worker.fanout.behind.setdefault(self, {})
         self.worker.stuck.setdefault(self, self.worker.loop.time())
 
     def resume_writing(self) -> None:
@@ -128,6 +127,27 @@ class Connection(WSListener):
         except Refused as refused:
             self.out(protocol.error_frame(refused))
 
+    def answered(self, frame: bytes) -> None:
+        """A question of this client has its answer, or will have none."""
+        self.asks -= 1
+        if frame:
+            self.tell(frame)
+
+    def tell(self, frames: bytes) -> None:
+        """Write frames while there is somebody to read them."""
+        if not self.closed and not self.transport.is_disconnected:
+            self.out(frames)
+
+    def listen(self, wanted: bool) -> None:
+        """Read this client's socket, or leave what it sends in the kernel."""
+        under = self.transport.underlying_transport
+        if under.is_closing() or under.is_reading() == wanted:
+            return
+        if wanted:
+            under.resume_reading()
+        else:
+            under.pause_reading()
+
     def close(self, code: int, reason: str = "") -> None:
         """Say goodbye and hang up; nothing is written afterwards."""
         if self.closed:
@@ -142,11 +162,12 @@ class Connection(WSListener):
 
     def catch_up(self) -> None:
         """Write what is missing, until the buffer is full again."""
-        behind, state = self.behind, self.worker.state
-        while behind and not self.paused:
-            topic = next(iter(behind))
-            self.worker.fanout.flush(topic)
-            since = behind.pop(topic)
+        fanout, state = self.worker.fanout, self.worker.state
+        lacks = fanout.behind.get(self)
+        while lacks and not self.paused:
+            topic = next(iter(lacks))
+            fanout.flush(topic)
+            since = lacks.pop(topic)
             missed = None if since is None else topic.missing(Position(topic.epoch, since))
             if missed is None or since is None:
                 self.out(topic.snapshot())
@@ -157,8 +178,8 @@ class Connection(WSListener):
             state.conflated += max(len(missed) - len(frames), 0)
             state.frames += len(frames)
             self.out(b"".join(frames))
-        if not behind and not self.paused:
-            self.behind = None
+        if not lacks and not self.paused:
+            fanout.behind.pop(self, None)
 
     def _follow(self, request: Request) -> None:
         match request:
@@ -185,12 +206,12 @@ class Connection(WSListener):
             since = request.since.get(name)
             missed = None if since is None else topic.missing(since)
             if self not in topic.subscribers:
-                topic.subscribers.add(self)
+                topic.subscribers[self] = self.out
                 self.topics.append(topic)
                 state.subscriptions += 1
-            if self.behind is not None:
+            if (lacks := self.worker.fanout.behind.get(self)) is not None:
                 # What it has is only known after what waits is written: then it is told all.
-                self.behind[topic] = None
+                lacks[topic] = None
                 how[name] = "snapshot"
             elif missed is None or since is None:
                 how[name] = "snapshot"
@@ -230,9 +251,9 @@ class Connection(WSListener):
                 return
 
     def _forget(self, topic: Topic) -> None:
-        topic.subscribers.discard(self)
-        if self.behind:
-            self.behind.pop(topic, None)
+        topic.subscribers.pop(self, None)
+        if (lacks := self.worker.fanout.behind.get(self)) is not None:
+            lacks.pop(topic, None)
         self.worker.state.subscriptions -= 1
         self.worker.books[self.claims.league].release(topic)
 
@@ -243,6 +264,7 @@ class Connection(WSListener):
         for topic in self.topics:
             self._forget(topic)
         self.topics = []
+        self.worker.fanout.behind.pop(self, None)
         self.worker.leave(self, code)
 
     def _whole(self, frame: WSFrame) -> bytes | None:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 
 class Fanout:
-    """Writes topics' new entries to their subscribers."""
+    """Writes topics' new entries to their subscribers.
+
+    `behind`: clients that are written nothing now, because their sockets' buffers are full, and for each the offset it
+    has in every topic that was told of since (None: it needs a snapshot).
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, state: WorkerState) -> None:
         self._loop = loop
@@ -31,6 +35,7 @@ class Fanout:
         self._lane: dict[Topic, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._together: dict[Connection, list[bytes]] | None = None
+        self.behind: dict[Connection, dict[Topic, str | None]] = {}
 
     def announce(self, topics: Iterable[Topic]) -> None:
         """Tell of topics that have new entries, each in its lane."""
@@ -68,12 +73,12 @@ class Fanout:
             if not topic.subscribers:
                 continue
             frame = topic.snapshot()
-            for client in topic.subscribers:
-                if client.behind is None:
-                    client.out(frame)
+            for client, out in topic.subscribers.items():
+                if (lacks := self.behind.get(client)) is None:
+                    out(frame)
                     self._state.snapshots += 1
                 else:
-                    client.behind[topic] = None
+                    lacks[topic] = None
 
     def flush_all(self) -> None:
         """Write everything that waits."""
@@ -105,21 +110,30 @@ class Fanout:
 
     def _write(self, topic: Topic, frames: list[bytes], since: str) -> None:
         data = frames[0] if len(frames) == 1 else b"".join(frames)
-        together = self._together
-        written = 0
-        for client in topic.subscribers:
-            if client.behind is None:
-                written += 1
-                if together is None:
-                    client.out(data)
-                elif (frames_of := together.get(client)) is None:
-                    together[client] = [data]
-                else:
-                    frames_of.append(data)
-            elif topic not in client.behind:
-                client.behind[topic] = since
+        written = len(topic.subscribers)
+        if self._together is None and not self.behind:
+            for out in topic.subscribers.values():
+                out(data)
+        else:
+            written -= self._write_unless_behind(topic, data, since)
         self._state.frames += written * len(frames)
         self._state.frame_bytes += written * len(data)
+
+    def _write_unless_behind(self, topic: Topic, data: bytes, since: str) -> int:
+        """Returns how many subscribers are behind: of them only is kept that they have `since`."""
+        together, behind = self._together, self.behind
+        left_out = 0
+        for client, out in topic.subscribers.items():
+            if (lacks := behind.get(client)) is not None:
+                lacks.setdefault(topic, since)
+                left_out += 1
+            elif together is None:
+                out(data)
+            elif (frames_of := together.get(client)) is None:
+                together[client] = [data]
+            else:
+                frames_of.append(data)
+        return left_out
 
 
 def _critical(topic: Topic) -> bool:

@@ -11,15 +11,15 @@ from typing import Any, Final, cast
 
 import msgspec
 import redis
-import redis.asyncio
 
 from features.errors import StoreUnavailable
-from features.stream.connections import Servers
+from features.stream.connections import Command, Servers, must
 from features.stream.deltas import FIELD, Change, decode_entry, split_field
 from features.stream.keys import Keys
 from serving.live.book import Loaded
 from serving.live.counts import STATES_KEY, WorkerState, decode_states
 from serving.live.topics import offset_number, offset_text
+from serving.live.wire import Wire
 
 log = logging.getLogger(__name__)
 TRANSIENT: Final = (redis.RedisError, OSError, asyncio.TimeoutError)
@@ -28,7 +28,6 @@ HISTORY: Final = 5_000
 #: Entries read at once; fewer than the streams surely keep, so that only a full read can have missed any.
 BATCH: Final = 1_000
 BLOCK_MS: Final = 2_000
-ANSWER_S: Final = 10.0
 
 Raw = tuple[int, bytes]
 
@@ -42,7 +41,7 @@ class PartitionFeed:
 
     def __init__(self, servers: Servers, league: str, partition: int) -> None:
         self._servers = servers
-        self._redis: redis.asyncio.Redis | None = None
+        self._wire: Wire | None = None
         self.keys = Keys(league, partition)
         self.partition = partition
         self.epoch = ""
@@ -50,16 +49,15 @@ class PartitionFeed:
 
     async def load(self) -> Loaded:
         """What the partition holds, at one moment."""
-        client = await self._client()
-        async with client.pipeline(transaction=True) as pipe:
-            pipe.get(self.keys.epoch)
-            pipe.hgetall(self.keys.topics)
-            pipe.xrevrange(self.keys.deltas, count=HISTORY)
-            name, topics, newest_first = await pipe.execute()
+        name, topics, newest_first = await self._at_once(
+            ("GET", self.keys.epoch),
+            ("HGETALL", self.keys.topics),
+            ("XREVRANGE", self.keys.deltas, "+", "-", "COUNT", HISTORY),
+        )
         self.epoch = self._epoch(name)
         wholes = {
             split_field(field): cast("dict[str, Any]", msgspec.json.decode(whole))
-            for field, whole in topics.items()
+            for field, whole in zip(topics[::2], topics[1::2], strict=True)
         }
         raw = [_raw(entry) for entry in reversed(newest_first)]
         self._position = offset_text(raw[-1][0]) if raw else "0-0"
@@ -81,18 +79,18 @@ class PartitionFeed:
 
         Raises `Broken` when the stream is another one, or entries were trimmed before they were read.
         """
-        client = await self._client()
-        async with client.pipeline(transaction=False) as pipe:
-            # The epoch is read after the entries: when it is still the same, they are of it.
-            pipe.xread({self.keys.deltas: self._position}, count=BATCH, block=BLOCK_MS)
-            pipe.get(self.keys.epoch)
-            streams, name = await pipe.execute()
+        wire = await self._connected()
+        # The epoch is read after the entries: when it is still the same, they are of it.
+        streams, name = await wire.call(
+            ("XREAD", "COUNT", BATCH, "BLOCK", BLOCK_MS, "STREAMS", self.keys.deltas, self._position),
+            ("GET", self.keys.epoch),
+        )
         self._must_continue(name)
         if not streams:
             return []
         entries = cast("list[Any]", streams[0][1])
         if len(entries) == BATCH:
-            await self._must_reach_back(client)
+            await self._must_reach_back(wire)
         read = []
         for number, payload in map(_raw, entries):
             try:
@@ -104,64 +102,53 @@ class PartitionFeed:
 
     async def check(self) -> None:
         """After the connection was lost: raises `Broken` unless the stream still continues what was read."""
-        client = await self._client()
-        async with client.pipeline(transaction=True) as pipe:
-            pipe.get(self.keys.epoch)
-            pipe.xrevrange(self.keys.deltas, count=1)
-            name, newest = await pipe.execute()
+        name, newest = await self._at_once(
+            ("GET", self.keys.epoch), ("XREVRANGE", self.keys.deltas, "+", "-", "COUNT", 1)
+        )
         self._must_continue(name)
         number = _raw(newest[0])[0] if newest else 0
         if number < offset_number(self._position):
             raise Broken(
                 f"{self.keys.deltas} ends at {offset_text(number)}, before {self._position}: it lost entries"
             )
-        await self._must_reach_back(client)
+        await self._must_reach_back(await self._connected())
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connection; the next use opens another."""
-        if self._redis is not None:
-            client, self._redis = self._redis, None
-            await client.aclose()
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            wire.close()
 
     def _must_continue(self, name: bytes | None) -> None:
         if self._epoch(name) != self.epoch:
             raise Broken(f"{self.keys.deltas} is of epoch {self._epoch(name)!r}, not {self.epoch!r}")
 
-    async def _must_reach_back(self, client: redis.asyncio.Redis) -> None:
-        oldest = cast("list[Any]", await client.xrange(self.keys.deltas, count=1))
+    async def _must_reach_back(self, wire: Wire) -> None:
+        (oldest,) = await wire.call(("XRANGE", self.keys.deltas, "-", "+", "COUNT", 1))
         if oldest and self._position != "0-0" and _raw(oldest[0])[0] > offset_number(self._position):
             raise Broken(f"{self.keys.deltas} was trimmed beyond {self._position} before it was read")
 
     def _epoch(self, name: bytes | None) -> str:
         return "" if name is None else f"{self.partition}:{name.decode()}"
 
-    async def _client(self) -> redis.asyncio.Redis:
-        if self._redis is None:
-            # Finding a cluster's node may ask the cluster: not on the loop.
+    async def _at_once(self, *commands: Command) -> list[Any]:
+        """Replies of `commands`, all of one moment."""
+        *_, replies = await (await self._connected()).call(("MULTI",), *commands, ("EXEC",))
+        return [must(reply) for reply in replies]
+
+    async def _connected(self) -> Wire:
+        if self._wire is None:
             await asyncio.to_thread(self._servers.refresh)
-            url = await asyncio.to_thread(self._servers.url_of, self.keys.deltas)
-            self._redis = connect(url)
-        return self._redis
-
-
-def connect(url: str) -> redis.asyncio.Redis:
-    """A client of one server that gives up after `ANSWER_S`, and tries nothing again by itself."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=ANSWER_S,
-        socket_connect_timeout=2.0,
-        retry=None,
-        single_connection_client=False,
-    )
+            self._wire = await Wire.open(self._servers, self.keys.deltas)
+        return self._wire
 
 
 async def worker_states(redis_url: str) -> list[WorkerState]:
     """What the hub's workers post of themselves. Raises `StoreUnavailable`."""
     servers = Servers(redis_url)
     try:
-        async with connect(await asyncio.to_thread(servers.url_of, STATES_KEY)) as client:
-            return decode_states(await cast("Any", client.hgetall(STATES_KEY)))
+        client = await asyncio.to_thread(servers.client_of, STATES_KEY)
+        return decode_states(cast("dict[bytes, bytes]", await asyncio.to_thread(client.hgetall, STATES_KEY)))
     except TRANSIENT as error:
         raise unavailable(redis_url, error) from error
     finally:
@@ -178,4 +165,4 @@ def unavailable(url: str, error: Exception) -> StoreUnavailable:
 
 def _raw(entry: Any) -> Raw:
     identity, fields = entry
-    return offset_number(identity.decode()), fields.get(FIELD, b"")
+    return offset_number(identity.decode()), dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b"")

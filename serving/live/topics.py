@@ -7,7 +7,7 @@ among them can be told exactly what it misses. Critical entries are told one by 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +66,8 @@ class Topic:
 
     `positions`: number of the last update per partition that tells of it. `floors`: everything after that number is
     in `ring`. `unsent`: how many entries at the ring's end the subscribers have not been sent yet; `sent` is the
-    offset they all have, unless they are behind.
+    offset they all have, unless they are behind. `subscribers`: what writes to each of them, so that
+    a fan-out looks at nothing else of a client.
     """
 
     __slots__ = (
@@ -83,7 +84,7 @@ class Topic:
         self.floors: dict[int, int] = {}
         self.parts: dict[tuple[int, str], Part] = {}
         self.ring: deque[Entry] = deque()
-        self.subscribers: set[Connection] = set()
+        self.subscribers: dict[Connection, Callable[[bytes], None]] = {}
         self.sent = NOWHERE
         self.sent_at_s = 0.0
         self.unsent = 0

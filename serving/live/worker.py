@@ -8,27 +8,27 @@ import os
 import random
 import socket
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from http import HTTPStatus
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
-from features.errors import FantasyError
 from features.stream.connections import Servers
 from serving import security
 from serving.errors import Unauthorized
 from serving.live import protocol
+from serving.live.asking import Answerer
 from serving.live.book import Book
 from serving.live.connection import Connection
 from serving.live.counts import STALE_S, STATES_KEY, WorkerState, decode_states, prometheus_text
 from serving.live.fanout import Fanout
-from serving.live.feed import TRANSIENT, Broken, PartitionFeed, connect
+from serving.live.feed import TRANSIENT, Broken, PartitionFeed
 from serving.live.limits import Limits, Tally
 from serving.live.protocol import Ask, Close, Refused
-from serving.security import Claims
+from serving.live.wire import Wire
 from serving.settings import ServingSettings
 
 log = logging.getLogger(__name__)
@@ -36,27 +36,14 @@ BACKLOG: Final = 4096
 RETRY_S: Final = 0.2
 LONGEST_RETRY_S: Final = 2.0
 SWEEP_S: Final = 1.0
+#: Pings are spread over each second: thousands at once would delay updates by milliseconds.
+TURNS_PER_S: Final = 10
+POST_S: Final = 1.0
 #: Who was drained comes back within this, spread evenly, and a second more per so many clients.
 SPREAD_S: Final = 1.0
 CLIENTS_PER_S: Final = 5_000
 #: Bytes the kernel may hold for one socket: what a stuck client costs beyond our own buffer.
 SEND_BUFFER: Final = 64 * 1024
-
-
-class Answerer(Protocol):
-    """Answers questions asked over a socket (`serving.tiers.hub`)."""
-
-    def over(self, books: Mapping[str, Book]) -> None:
-        """Take the worker's topics by league, which change on its loop only; called once, before any question."""
-        ...
-
-    async def answer(self, question: dict[str, Any], deadline_ms: float | None, claims: Claims) -> dict[str, Any]:
-        """Fields of the answer; raises a `FantasyError` when there is none."""
-        ...
-
-    async def close(self) -> None:
-        """Finish; no question comes any more."""
-        ...
 
 
 class Worker:
@@ -86,7 +73,7 @@ class Worker:
         self._answerer = answerer
         if answerer is not None:
             answerer.over(self.books)
-        self._slots: list[set[Connection]] = [set() for _ in range(self.limits.heartbeat_s)]
+        self._slots: list[set[Connection]] = [set() for _ in range(self.limits.heartbeat_s * TURNS_PER_S)]
         self._expiring: dict[int, set[Connection]] = {}
         self._entered = 0
         self._subjects, self._addresses = Tally(), Tally()
@@ -94,7 +81,7 @@ class Worker:
         # A task nobody refers to may be collected in the middle of its work.
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: Any = None
-        self._metrics = b""
+        self._posted: dict[bytes, bytes] = {}
 
     async def start(self) -> None:
         """Load every partition, then listen; waits for the state Redis as long as it takes."""
@@ -200,25 +187,7 @@ class Worker:
             )
         client.asks += 1
         self.state.asked += 1
-        self._run(self._answer(self._answerer, client, asked), "answer")
-
-    async def _answer(self, answerer: Answerer, client: Connection, asked: Ask) -> None:
-        try:
-            fields = await answerer.answer(asked.question, asked.deadline_ms, client.claims)
-            said = protocol.text_frame(protocol.encode({**fields, "op": "answer", "id": asked.id}))
-        except FantasyError as error:
-            refused = Refused(type(error).__name__, str(error), status=error.http_status, request=asked.id)
-            refused.retry_after_s = getattr(error, "retry_after_s", None)
-            said = protocol.error_frame(refused)
-        except Exception as error:  # one question must not end the worker
-            log.exception("a question could not be answered")
-            said = protocol.error_frame(
-                Refused("internal", f"{type(error).__name__}; see the hub's log", status=500, request=asked.id)
-            )
-        finally:
-            client.asks -= 1
-        if not client.closed:
-            client.out(said)
+        self._answerer.ask(client, asked)
 
     async def _follow(self, book: Book, feed: PartitionFeed, first: asyncio.Event) -> None:
         place = (book.league, feed.partition)
@@ -242,7 +211,7 @@ class Worker:
             except TRANSIENT as error:
                 self._down.add(place)
                 log.warning("%s: %s: %s", feed.keys.deltas, type(error).__name__, error)
-                await feed.close()
+                feed.close()
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, LONGEST_RETRY_S)
             except msgspec.DecodeError as error:
@@ -274,50 +243,56 @@ class Worker:
     async def _sweep(self) -> None:
         turn = 0
         while True:
-            await asyncio.sleep(SWEEP_S)
-            now_s = self.loop.time()
-            for client, since_s in list(self.stuck.items()):
-                if now_s - since_s > self.limits.stuck_s:
-                    client.close(Close.slow, "slow consumer")
-            for second in [s for s in self._expiring if s <= time.time()]:
-                for client in list(self._expiring.pop(second)):
-                    client.close(Close.unauthorized, "token expired")
+            await asyncio.sleep(SWEEP_S / TURNS_PER_S)
             turn = (turn + 1) % len(self._slots)
             for client in list(self._slots[turn]):
                 client.unheard += 1
                 if client.unheard > 2:
                     client.close(Close.idle, "no answer to pings")
-                elif client.behind is None:
+                elif client not in self.fanout.behind:
                     client.out(protocol.PING_FRAME)
+            if turn % TURNS_PER_S == 0:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Close who was stuck for too long, and whose token expired."""
+        now_s = self.loop.time()
+        for client, since_s in list(self.stuck.items()):
+            if now_s - since_s > self.limits.stuck_s:
+                client.close(Close.slow, "slow consumer")
+        for second in [s for s in self._expiring if s <= time.time()]:
+            for client in list(self._expiring.pop(second)):
+                client.close(Close.unauthorized, "token expired")
 
     async def _post(self) -> None:
-        """Post this worker's state every second, and read those of all for `/metrics`."""
+        """Post this worker's state every second, and keep those of all for `/metrics`."""
+        state = self.state
+        wire: Wire | None = None
         while True:
-            state = self.state
             state.at_s, state.behind, state.feeds_down = time.time(), len(self.stuck), len(self._down)
             state.topics = sum(len(book.topics) for book in self.books.values())
+            said = protocol.encode(state)
             try:
-                client = connect(await asyncio.to_thread(self._servers.url_of, STATES_KEY))
-                async with client:
-                    while True:
-                        state.at_s, state.behind, state.feeds_down = time.time(), len(self.stuck), len(self._down)
-                        state.topics = sum(len(book.topics) for book in self.books.values())
-                        async with client.pipeline(transaction=False) as pipe:
-                            pipe.hset(STATES_KEY, state.worker, protocol.encode(state))
-                            pipe.expire(STATES_KEY, int(STALE_S) * 6)
-                            pipe.hgetall(STATES_KEY)
-                            *_, posted = await pipe.execute()
-                        self._metrics = prometheus_text(decode_states(posted))
-                        await asyncio.sleep(1.0)
+                wire = wire or await Wire.open(self._servers, STATES_KEY)
+                *_, posted = await wire.call(
+                    ("HSET", STATES_KEY, state.worker, said),
+                    ("EXPIRE", STATES_KEY, int(STALE_S) * 6),
+                    ("HGETALL", STATES_KEY),
+                )
+                self._posted = dict(zip(posted[::2], posted[1::2], strict=True))
             except TRANSIENT as error:
                 log.warning("state not posted: %s: %s", type(error).__name__, error)
-                self._metrics = prometheus_text([state])
-                await asyncio.sleep(1.0)
+                self._posted = {state.worker.encode(): said}
+                if wire is not None:
+                    wire.close()
+                    wire = None
+            await asyncio.sleep(POST_S)
 
     async def _unpost(self) -> None:
         try:
-            async with connect(await asyncio.to_thread(self._servers.url_of, STATES_KEY)) as client:
-                await cast("Any", client.hdel(STATES_KEY, self.state.worker))
+            wire = await Wire.open(self._servers, STATES_KEY)
+            await wire.call(("HDEL", STATES_KEY, self.state.worker))
+            wire.close()
         except TRANSIENT as error:
             log.warning("state not taken back: %s", error)
 
@@ -325,7 +300,7 @@ class Worker:
         """Whom a handshake comes from: picows asks this for each."""
         parts = urlsplit(request.path.decode("latin-1"))
         if parts.path == "/metrics":
-            return _plain(HTTPStatus.OK, self._metrics)
+            return _plain(HTTPStatus.OK, prometheus_text(decode_states(self._posted)))
         if parts.path == "/health":
             return _plain(HTTPStatus.OK, b"alive\n")
         if parts.path != protocol.PATH:

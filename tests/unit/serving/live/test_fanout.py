@@ -12,14 +12,12 @@ from serving.live.book import Book, Loaded
 from serving.live.counts import WorkerState
 from serving.live.fanout import Fanout
 from serving.live.limits import Limits
-from serving.live.topics import Topic
 
 
 class Client:
     """What a fanout sees of a connection: it keeps what it is written."""
 
     def __init__(self) -> None:
-        self.behind: dict[Topic, str | None] | None = None
         self.written: list[bytes] = []
         self.writes = 0
         self.transport = self
@@ -68,7 +66,7 @@ class Hub:
     def subscribe(self, *topics: str) -> Client:
         client: Any = Client()
         for topic in topics:
-            self.book.topic(topic).subscribers.add(client)
+            self.book.topic(topic).subscribers[client] = client.out
         return client
 
 
@@ -116,13 +114,13 @@ async def test_whoever_is_behind_is_not_written_to_but_noted() -> None:
     topic = hub.book.topic("game:1")
     hub.tell("game:1", n=1)
     at = topic.offset
-    client.behind = {}
+    hub.fanout.behind[client] = {}
     hub.tell("game:1", n=2)
     hub.tell("game:1", n=3)
     assert (len(client.deltas()), len(other.deltas())) == (1, 3)
-    assert client.behind == {topic: at}
+    assert hub.fanout.behind == {client: {topic: at}}
     hub.fanout.reset([topic])
-    assert client.behind == {topic: None}
+    assert hub.fanout.behind == {client: {topic: None}}
     assert other.deltas()[-1]["op"] == "snapshot"
 
 
