@@ -1,126 +1,99 @@
-"""Open-loop load on the tiers: every question has a moment at which it was meant to come, and is late from there."""
+"""Open-loop load on a hub that answers: questions as a file for wsask.c, and what came of them."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import Counter
-from dataclasses import dataclass, field
+import contextlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+import psutil
+from hub.build import compiled
+from hub.targets import Hub, cpu_s
 
-from features.errors import FantasyError
-from serving.tiers.answerer import Answerer
-from tiers.world import GAMES, LEAGUE, PLAYERS, WHAT_IFS, World
+from tiers.world import GAMES, PLAYERS, WHAT_IFS
 
+HERE = Path(__file__).resolve().parent
 SHARES = {"edge": 0.80, "regional": 0.18, "cloud": 0.02}
 DEADLINE_MS = {"edge": 10.0, "regional": 100.0, "cloud": 500.0}
+#: Different questions of a tier; they repeat.
+DISTINCT = 600
 #: Answers of the first part are not counted: everything is warm, and service times are learned.
-WARM_S = 1.0
-#: After the last question, what is still under way is waited for so long, then given up (it was late anyway).
-DRAIN_S = 5.0
-CLAIMS = {"league": LEAGUE}
+WARM_S = 2.0
+#: After the last question, answers are awaited for so long.
+DRAIN_S = 1.0
+#: Connections, and more where each would ask more often than a hub lets one (20 messages a second).
+CLIENTS, PER_CLIENT = 1000, 15.0
+NICE = -10
+#: Arguments of a question, by tier.
+Question = dict[str, Any]
 
 
-@dataclass
-class Tally:
-    """What became of one tier's questions; latency in ms from the moment each was meant to come."""
+@dataclass(frozen=True)
+class Mix:
+    """What is asked: `slate_id` is what heavy work is about, None for no heavy work."""
 
-    asked: int = 0
-    in_full: int = 0
-    degraded: int = 0
-    late: int = 0
-    unanswered: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    latency_ms: list[float] = field(default_factory=list)
+    slate_id: str | None = None
+    shares: tuple[str, ...] = ("edge", "regional", "cloud")
 
-    def as_json(self, seconds: float) -> dict[str, Any]:
-        answered = np.array(self.latency_ms or [np.nan])
-        counted = self.in_full + self.degraded + self.late + self.unanswered
-        return {
-            "asked": self.asked, "admitted": counted, "in_full_in_time": self.in_full,
-            "degraded_in_time": self.degraded, "late": self.late + self.unanswered, "refused": dict(self.refused),
-            "share_in_time_of_admitted": round((self.in_full + self.degraded) / counted, 5) if counted else None,
-            "p50_ms": round(float(np.quantile(answered, 0.5)), 3),
-            "p99_ms": round(float(np.quantile(answered, 0.99)), 3),
-            "goodput_per_s": round(self.in_full / seconds, 2),
+    def write(self, path: Path) -> None:
+        """As wsask.c reads it."""
+        tiers = [tier for tier in self.shares if tier != "cloud" or self.slate_id is not None]
+        total = sum(SHARES[tier] for tier in tiers)
+        with path.open("w") as out:
+            for tier in tiers:
+                for question in self._questions(tier):
+                    asked = {"op": "ask", "id": "0" * 8, "question": question, "deadline_ms": DEADLINE_MS[tier]}
+                    text = json.dumps(asked, separators=(",", ":"))
+                    out.write(f"{tier}\t{SHARES[tier] / total}\t{DEADLINE_MS[tier]}\t{text}\n")
+
+    def _questions(self, tier: str) -> Iterator[Question]:
+        for number in range(DISTINCT):
+            if tier == "cloud":
+                yield {"kind": "portfolio", "slate_id": self.slate_id, "n": 150}
+            elif tier == "regional":
+                changes = [{"lead": float(n % 21 - 10), "left_s": float(30 + 20 * n)} for n in range(WHAT_IFS)]
+                yield {"kind": "what_if", "game_id": str(number % GAMES), "changes": changes}
+            elif number % 3 == 0:
+                yield {"kind": "line", "player_id": 1 + number % PLAYERS, "stat": "draftkings", "line": 30.5}
+            elif number % 3 == 1:
+                yield {"kind": "players", "player_ids": [1 + (number + n) % PLAYERS for n in range(8)]}
+            else:
+                yield {"kind": "game", "game_id": str(number % GAMES)}
+
+
+def ask(hub: Hub, mix: Mix, rate: float, seconds: float) -> dict[str, Any]:
+    """The mix at `rate` questions a second for `seconds` after the warm-up, from a process of its own."""
+    clients = max(CLIENTS, int(rate / PER_CLIENT))
+    with tempfile.NamedTemporaryFile(suffix=".tsv") as file:
+        mix.write(Path(file.name))
+        options = {
+            "--port": hub.port, "--path": hub.path, "--clients": clients, "--questions": file.name, "--rate": rate,
+            "--warm": WARM_S, "--seconds": seconds, "--drain": DRAIN_S,
         }  # fmt: skip
-
-
-async def run_mix(world: World, rate: float, seconds: float, *, admission: bool) -> dict[str, Any]:
-    """The mix at `rate` questions a second for `seconds` after the warm-up."""
-    tiers = world.tiers(admission=admission)
-    tiers.start()
-    tally = {tier: Tally() for tier in SHARES if tier != "cloud" or world.cloud}
-    running: set[asyncio.Task[None]] = set()
-    rng = np.random.default_rng(7)
-    moments = np.cumsum(rng.exponential(1 / rate, int(rate * (seconds + WARM_S))))
-    shares = np.array([SHARES[tier] for tier in tally])
-    kinds = rng.choice(len(tally), size=moments.size, p=shares / shares.sum())
-    names = list(tally)
-    cpu_0, start = time.process_time(), time.perf_counter() + 0.05
-    for number, (moment, kind) in enumerate(zip(moments.tolist(), kinds.tolist(), strict=True)):
-        due = start + moment
-        wait = due - time.perf_counter()
-        if wait > 0 or number % 64 == 0:
-            await asyncio.sleep(max(wait, 0.0))
-        tier = names[kind]
-        counted = tally[tier] if moment >= WARM_S else Tally()
-        counted.asked += 1
-        asking = _ask(tiers, tier, number, due, counted, admission)
-        if tier == "edge":
-            await asking  # nothing in it waits, so a task would only cost time
-        else:
-            task = asyncio.create_task(asking)
-            running.add(task)
-            task.add_done_callback(running.discard)
-    behind_ms = 1000 * (time.perf_counter() - start - float(moments[-1]))
-    if running:
-        await asyncio.wait(running, timeout=DRAIN_S)
-    for task in list(running):
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-    cpu = (time.process_time() - cpu_0) / (seconds + WARM_S)
-    await tiers.close()
-    told = {tier: each.as_json(seconds) for tier, each in tally.items()}
-    goodput = sum(each["goodput_per_s"] for each in told.values())
+        command = [str(compiled("wsask", HERE)), *(str(word) for pair in options.items() for word in pair)]
+        before, machine_0 = cpu_s(hub), psutil.cpu_times()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            with contextlib.suppress(psutil.AccessDenied):
+                # Real clients are elsewhere: that this one waits for a core is not the hub's doing.
+                psutil.Process(process.pid).nice(NICE)
+            told, errors = process.communicate(timeout=seconds + 60)
+        if process.returncode:
+            raise RuntimeError(f"the load client ended with {process.returncode}: {errors.strip()[-400:]}")
+        used, machine_1 = cpu_s(hub) - before, psutil.cpu_times()
+    found: dict[str, Any] = json.loads(told)
+    for row in found["tiers"].values():
+        row["admitted"] = row["in_full_in_time"] + row["degraded_in_time"] + row["late"]
+        in_time = row["in_full_in_time"] + row["degraded_in_time"]
+        row["share_in_time_of_admitted"] = round(in_time / row["admitted"], 5) if row["admitted"] else None
+        row["goodput_per_s"] = round(row["in_full_in_time"] / seconds, 2)
+    goodput = sum(row["goodput_per_s"] for row in found["tiers"].values())
+    stolen_s = getattr(machine_1, "steal", 0.0) - getattr(machine_0, "steal", 0.0)
     return {
-        "rate_per_s": rate, "admission": admission, "tiers": told, "goodput_per_s": round(goodput, 2),
-        "process_cores": round(cpu, 3), "behind_at_end_ms": round(behind_ms, 2),
+        "rate_per_s": rate, "clients": clients, **found, "goodput_per_s": round(goodput, 2),
+        "hub_cores": round(used / (seconds + WARM_S), 3), "stolen_s": round(stolen_s, 2),
     }  # fmt: skip
-
-
-async def _ask(tiers: Answerer, tier: str, number: int, due: float, tally: Tally, admission: bool) -> None:
-    deadline_ms = DEADLINE_MS[tier]
-    try:
-        # To the rival a question comes whenever it is looked at: none is ever late.
-        arrived = due if admission else time.perf_counter()
-        said = await tiers.answer(_question(tier, number), deadline_ms, CLAIMS, arrived=arrived)
-    except FantasyError as error:
-        tally.refused[type(error).__name__] += 1
-        return
-    except asyncio.CancelledError:
-        tally.unanswered += 1
-        raise
-    took_ms = 1000 * (time.perf_counter() - due)
-    tally.latency_ms.append(took_ms)
-    if took_ms > deadline_ms:
-        tally.late += 1
-    elif said["degraded"]:
-        tally.degraded += 1
-    else:
-        tally.in_full += 1
-
-
-def _question(tier: str, number: int) -> dict[str, Any]:
-    if tier == "cloud":
-        return {"kind": "portfolio", "slate_id": f"bench-{number}", "n": 150}
-    if tier == "regional":
-        changes = [{"lead": float(n % 21 - 10), "left_s": float(30 + 20 * n)} for n in range(WHAT_IFS)]
-        return {"kind": "what_if", "game_id": str(number % GAMES), "changes": changes}
-    if number % 3 == 0:
-        return {"kind": "line", "player_id": 1 + number % PLAYERS, "stat": "draftkings", "line": 30.5}
-    if number % 3 == 1:
-        return {"kind": "players", "player_ids": [1 + (number + n) % PLAYERS for n in range(8)]}
-    return {"kind": "game", "game_id": str(number % GAMES)}

@@ -1,9 +1,7 @@
-"""What is asked and who answers: live topics in memory, a published in-game winner, and the tiers over them."""
+"""What is asked about: the live topics of an evening, and a published in-game winner."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,18 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from features.workspace import Workspace
-from flows.settings import FlowSettings
+from features.workspace import League, Workspace
 from models import what_if
 from models.bundle import Bundle, save_bundle
 from models.families import family_of
 from models.live_win.rows import FEATURES
-from serving.settings import ServingSettings
-from serving.tiers.answerer import Answerer, answerer
-from serving.tiers.lanes import Estimate, Lane
 from serving.tiers.publish import publish
 
-LEAGUE = "simulated"
+LEAGUE: League = "simulated"
 GAMES, PLAYERS, WHAT_IFS = 15, 300, 50
 
 
@@ -45,62 +39,24 @@ def published_model(home: Path) -> None:
     publish(home / "bundle", "1", Workspace(home, LEAGUE).onnx)
 
 
-class Topics:
-    """The live topics of an evening."""
-
-    def __init__(self) -> None:
-        self._at_ns = time.time_ns()
-        margin = {"mean": 1.0, "q10": -11.0, "q50": 1.0, "q90": 13.0}
-        model = {"name": f"{LEAGUE}-live_win", "version": "1"}
-        self._topics: dict[str, dict[str, Any]] = {
-            f"game:{n}": {
-                "home_team": f"H{n}", "away_team": f"A{n}", "status": "live", "period": 3, "clock_s": 300.0,
-                "elapsed_s": 1860.0, "home_score": 80 + n, "away_score": 80, "seq": 300, "at_seq": 300, "model": model,
-                "home_win_probability": 0.6, "home_margin": margin, "fallback": False,
-                "features": what_if.from_standing(float(n), 1020.0, 2.0),
-            }
-            for n in range(GAMES)
-        }  # fmt: skip
-        self._topics |= {
-            f"player:{n}": {
-                "game_id": str(n % GAMES), "line": {"pts": 12}, "fantasy_points": {"draftkings": 22.5},
-                "expected": {"draftkings": {"mean": 35.0, "q10": 26.0, "q50": 34.0, "q90": 45.0}}, "model": model,
-            }
-            for n in range(1, PLAYERS + 1)
-        }  # fmt: skip
-
-    def whole(self, topic: str) -> Mapping[str, Any] | None:
-        return self._topics.get(topic)
-
-    def at_ns(self, topic: str) -> int | None:
-        return self._at_ns
-
-
-class Everything(Lane):
-    """The rival's lane: everybody is let in, and nothing is ever too late."""
-
-    def estimate(self, kind: str, rows: int) -> Estimate:
-        return Estimate(0.0, 0.0, 0.0, False)
-
-    def done_by(self, kind: str, rows: int, deadline_at: float) -> bool:
-        return True
-
-
-class World:
-    """Makes tiers, with admission and without; `services` is where Prefect is, None for no heavy work."""
-
-    def __init__(self, home: Path, services: FlowSettings | None) -> None:
-        self.topics = Topics()
-        self.cloud = services is not None
-        where: dict[str, Any] = {} if services is None else {
-            "prefect_api_url": services.prefect_api_url, "database_url": services.database_url,
-        }  # fmt: skip
-        self._settings = ServingSettings(home=home, **where)
-
-    def tiers(self, *, admission: bool) -> Answerer:
-        """Tiers that have learned nothing yet."""
-        found = answerer(self._settings, lambda _league: self.topics, clock=time.perf_counter)
-        if not admission:
-            for lane in found.lanes.values():
-                lane.__class__ = Everything
-        return found
+def topics() -> dict[str, dict[str, Any]]:
+    """The live topics of an evening, by name."""
+    margin = {"mean": 1.0, "q10": -11.0, "q50": 1.0, "q90": 13.0}
+    model = {"name": f"{LEAGUE}-live_win", "version": "1"}
+    games = {
+        f"game:{n}": {
+            "home_team": f"H{n}", "away_team": f"A{n}", "status": "live", "period": 3, "clock_s": 300.0,
+            "elapsed_s": 1860.0, "home_score": 80 + n, "away_score": 80, "seq": 300, "at_seq": 300, "model": model,
+            "home_win_probability": 0.6, "home_margin": margin, "fallback": False,
+            "features": what_if.from_standing(float(n), 1020.0, 2.0),
+        }
+        for n in range(GAMES)
+    }  # fmt: skip
+    players = {
+        f"player:{n}": {
+            "game_id": str(n % GAMES), "line": {"pts": 12}, "fantasy_points": {"draftkings": 22.5},
+            "expected": {"draftkings": {"mean": 35.0, "q10": 26.0, "q50": 34.0, "q90": 45.0}}, "model": model,
+        }
+        for n in range(1, PLAYERS + 1)
+    }  # fmt: skip
+    return games | players

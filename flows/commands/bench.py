@@ -53,12 +53,20 @@ def hub(
 
 @bench.command()
 def tiers(
-    seconds: Annotated[float | None, typer.Option(min=1, help="how long each load takes")] = None,
+    rate: Annotated[float, typer.Option(min=1, help="questions a second, besides the ladder above it")] = 3000.0,
+    seconds: Annotated[float, typer.Option(min=1, help="how long each load takes")] = 10.0,
+    cloud: Annotated[bool, typer.Option("--cloud/--no-cloud", help="heavy work, too (starts Prefect)")] = True,
+    quick: Quick = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Questions to the three tiers: how many are answered within their deadline, also when overloaded."""
-    options = [] if seconds is None else ["--seconds", seconds]
+    from flows.benchmarking import needs_compiler, script
+
+    script("tiers")
+    needs_compiler("tiers")
+    options = ["--rate", rate, "--seconds", seconds]
+    options += [*([] if cloud else ["--no-cloud"]), *(["--quick"] if quick else [])]
     _run("tiers", "questions to the three tiers", options, out, as_json)
 
 

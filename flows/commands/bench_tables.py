@@ -31,6 +31,9 @@ def show(name: str, report: dict[str, Any]) -> None:
                 for rate, row in rates.items():
                     console.print(_percentiles(f"{server}, {rate} updates/s: until it is on the socket", row))
                     console.print(_histogram(row["histogram"]))
+        case "tiers":
+            console.print(_table(("questions/s", "answered in full and in time, /s", ""), _goodput(report)))
+            console.print(_table(("tier at the rate asked for", "in time", "p50", "p99", ""), _in_time(report)))
         case _:
             console.print(_table(("figure", "value"), flat(report)))
     for rival, why in report.get("skipped", {}).items():
@@ -67,6 +70,26 @@ def histogram_rows(drawn: dict[str, Sequence[float]]) -> Iterator[tuple[str, str
     for at in range(filled[0], filled[-1] + 1):
         label = f"≤ {edges[at]:g} ms" if at < len(edges) else f"> {edges[-1]:g} ms"
         yield label, f"{counts[at] / total:.2%}", bar(counts[at] / highest)
+
+
+def _goodput(report: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Goodput of each load, with and without admission; the full width is the highest."""
+    mixes: dict[str, Any] = report.get("mixes", {})
+    most = max((mix["goodput_per_s"] for mix in mixes.values()), default=0.0) or 1.0
+    for name, mix in mixes.items():
+        asked = f"{mix['rate_per_s']:,.0f}" + (", no admission" if name.startswith("no_admission") else "")
+        yield asked, f"{mix['goodput_per_s']:,.0f}", bar(mix["goodput_per_s"] / most)
+
+
+def _in_time(report: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str]]:
+    """Each tier at the rate asked for; heavy work where it was measured."""
+    tiers = dict(report.get("mixes", {}).get("mix", {}).get("tiers", {}))
+    tiers |= {k: v for k, v in report.get("cloud", {}).get("mix", {}).get("tiers", {}).items() if k == "cloud"}
+    for tier, row in tiers.items():
+        share = row["share_in_time_of_admitted"]
+        times = ("–" if row[at] is None else f"{row[at]:,.2f} ms" for at in ("p50_ms", "p99_ms"))
+        told = "–" if share is None else f"{share:.2%} of {row['admitted']:,} admitted ({row['asked']:,} asked)"
+        yield tier, told, *times, bar(share or 0.0)
 
 
 def _percentiles(title: str, report: dict[str, Any]) -> Table:

@@ -7,10 +7,11 @@ The same object answers `{"op": "ask"}` over a WebSocket (in a hub worker, over 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from functools import cache
+from typing import Any, Final, NoReturn
 
 from features.errors import FantasyError, InvalidInput, NotMaterialized
 from features.stores.database import Database
@@ -18,7 +19,6 @@ from features.stores.jobs import PRIORITIES, Job
 from features.workspace import LEAGUES, League
 from models import what_if
 from models.lineups.jobs import PortfolioJob, SimulationJob
-from models.live_win.rows import FEATURES
 from serving import telemetry
 from serving.errors import Late
 from serving.settings import ServingSettings
@@ -29,28 +29,44 @@ from serving.tiers.edge import Found, Topics
 from serving.tiers.lanes import Lane, Ticket
 from serving.tiers.regional import Regional
 from serving.tiers.router import Choice, Router, Wanted
-from serving.tiers.sessions import Session, Sessions
+from serving.tiers.sessions import Sessions, Winners
 
 MOST_DEADLINE_MS: Final = 60_000.0
 EDGE_WAITING: Final = 1 << 20
 TopicsOf = Callable[[League], Topics]
+Answer = dict[str, Any]
+
+
+def _no_way(*_: object) -> NoReturn:
+    raise AssertionError("the router chose a tier that the question's plan does not name")
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What a question needs, and how each tier would answer it."""
+    """What a question needs; how the edge would answer it, and how the tier in whose queue it would wait. `wanted`
+    names only tiers that have a way."""
 
     wanted: Wanted
-    at: Mapping[Tier, Callable[[Ticket], Awaitable[Found]]]
+    edge: Callable[[], Found] = _no_way
+    wait: Callable[[Ticket], Awaitable[Found]] = _no_way
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asker:
-    """Who asks, and what for."""
+    """Who asks, what for, since when (seconds of the clock) and how long the answer may take."""
 
+    kind: str
     league: League
     priority: str
     idempotency_key: str | None
+    arrived: float
+    deadline_ms: float | None
+
+    def deadline_at(self, wanted: Wanted) -> float:
+        """When the answer is due; the adequate tier's promise counts where nothing was said."""
+        if self.deadline_ms is None:
+            self.deadline_ms = DEADLINE_MS[wanted.adequate[0]]
+        return self.arrived + self.deadline_ms / 1000
 
 
 class Answerer:
@@ -77,6 +93,7 @@ class Answerer:
         self._clock = clock
         self._slates = slates
         self._router = Router(lanes, clock)
+        self._in_game: dict[League, Winners] = {}
 
     @property
     def lanes(self) -> Mapping[Tier, Lane]:
@@ -119,37 +136,89 @@ class Answerer:
         arrived: float | None = None,
         priority: str = "usual",
         idempotency_key: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> Answer:
         """The answer as plain JSON: kind, tier, degraded, deadline_ms, latency_ms, model, data_timestamp, fallback,
         warnings, answer.
 
         `claims["league"]` says whose data; `deadline_ms` counts from `arrived` (seconds of the clock; now), and is the
         tier's own where it is None. Raises `InvalidInput`, `NotMaterialized`, and what `Router.choose` raises.
         """
-        now = self._clock()
-        arrived = now if arrived is None else arrived
-        kind = str(question.get("kind", ""))[:20] if isinstance(question, Mapping) else ""
+        league = (claims or {}).get("league", LEAGUES[0])
+        said = self.begin(
+            question, deadline_ms, league, arrived=arrived, priority=priority, idempotency_key=idempotency_key
+        )
+        return said if isinstance(said, dict) else await said
+
+    __call__ = answer
+
+    def begin(
+        self,
+        question: Mapping[str, Any],
+        deadline_ms: float | None,
+        league: str,
+        *,
+        arrived: float | None = None,
+        priority: str = "usual",
+        idempotency_key: str | None = None,
+    ) -> Answer | Coroutine[Any, Any, Answer]:
+        """The answer where the edge has it, else, once it has a place in a queue, what to await. As `answer`."""
+        kind = question.get("kind") if isinstance(question, Mapping) else None
         try:
-            if deadline_ms is not None and now > arrived + deadline_ms / 1000 > arrived:
-                # Before it costs anything at all: under overload most questions end here.
-                raise Late(f"the deadline passed {1000 * (now - arrived) - deadline_ms:.0f} ms ago: ask again")
+            arrived = self._clock() if arrived is None else arrived
+            deadline_ms = _checked(deadline_ms)
             asked = questions.parse(question)
             kind = asked.kind
-            who = _Asker(_league(claims), _priority(priority), idempotency_key)
-            plan = await self._plan(asked, who)
-            allowed_ms = _allowed_ms(deadline_ms, plan.wanted)
-            choice, found = await self._ask(plan, arrived + allowed_ms / 1000)
+            who = _Asker(kind, _league(league), _priority(priority), idempotency_key, arrived, deadline_ms)
+            if isinstance(asked, questions.SlateNow):
+                found = edge.projections(self._topics(who.league), asked.slate_id)
+                if found is None:
+                    return self._stored_slate(asked, who)
+                return self._begun(_at_edge(kind, len(found.answer["players"]), lambda: found), who)
+            return self._begun(self._plan(asked, who), who)
         except FantasyError as error:
-            telemetry.TIER_REFUSED.labels(kind if kind in KINDS else "other", type(error).__name__).inc()
+            _count_refused(kind, error)
             raise
-        took = self._clock() - arrived
-        telemetry.TIER_ANSWERS.labels(choice.tier, kind, str(choice.degraded).lower()).inc()
-        telemetry.TIER_LATENCY.labels(choice.tier).observe(took)
+
+    def _begun(self, plan: _Plan, who: _Asker) -> Answer | Coroutine[Any, Any, Answer]:
+        choice = self._router.choose(plan.wanted, who.deadline_at(plan.wanted))
+        if choice.tier == "edge":
+            return self._said(who, choice, self._at_edge(plan))
+        wanted = plan.wanted
+        ticket = self._lanes[choice.tier].admit(wanted.kind, wanted.rows, who.deadline_at(wanted))
+        return self._waited(plan, who, choice, ticket)
+
+    async def _waited(self, plan: _Plan, who: _Asker, choice: Choice, ticket: Ticket) -> Answer:
+        try:
+            try:
+                return self._said(who, choice, await plan.wait(ticket))
+            except Late:
+                if not plan.wanted.cheaper:
+                    raise
+            # It waited too long there; a rough answer may still be in time.
+            rest = Wanted(plan.wanted.kind, plan.wanted.rows, (), plan.wanted.cheaper)
+            choice = self._router.choose(rest, who.deadline_at(plan.wanted))
+            return self._said(who, choice, self._at_edge(plan))
+        except FantasyError as error:
+            _count_refused(who.kind, error)
+            raise
+
+    def _at_edge(self, plan: _Plan) -> Found:
+        """Nothing waits here: the queue of the edge is the event loop itself."""
+        began = self._clock()
+        found = plan.edge()
+        self._lanes["edge"].ran(plan.wanted.kind, plan.wanted.rows, self._clock() - began)
+        return found
+
+    def _said(self, who: _Asker, choice: Choice, found: Found) -> Answer:
+        took = self._clock() - who.arrived
+        answers, latency = _metrics(choice.tier, who.kind, choice.degraded)
+        answers.inc()
+        latency.observe(took)
         return {
-            "kind": kind,
+            "kind": who.kind,
             "tier": choice.tier,
             "degraded": choice.degraded,
-            "deadline_ms": allowed_ms,
+            "deadline_ms": who.deadline_ms,
             "latency_ms": round(1000 * took, 3),
             "model": found.model,
             "data_timestamp": None if found.data_timestamp is None else found.data_timestamp.isoformat(),
@@ -159,114 +228,88 @@ class Answerer:
             "answer": found.answer,
         }
 
-    __call__ = answer
-
-    async def _ask(self, plan: _Plan, deadline_at: float) -> tuple[Choice, Found]:
-        wanted = plan.wanted
-        choice = self._router.choose(wanted, deadline_at)
-        try:
-            return choice, await self._at(choice.tier, plan, deadline_at)
-        except Late:
-            # It waited too long there; a rough answer may still be in time.
-            rest = Wanted(wanted.kind, wanted.rows, (), wanted.cheaper)
-            if not wanted.cheaper or choice.degraded:
-                raise
-            choice = self._router.choose(rest, deadline_at)
-            return choice, await self._at(choice.tier, plan, deadline_at)
-
-    async def _at(self, tier: Tier, plan: _Plan, deadline_at: float) -> Found:
-        lane = self._lanes[tier]
-        ticket = lane.admit(plan.wanted.kind, plan.wanted.rows, deadline_at)
-        if tier != "edge":
-            return await plan.at[tier](ticket)
-        # Nothing waits in between: the queue of the edge is the event loop itself.
-        number = lane.begin([ticket])
-        try:
-            return await plan.at[tier](ticket)
-        finally:
-            lane.end(number, ticket.kind, ticket.rows)
-
-    async def _plan(self, asked: questions.Question, who: _Asker) -> _Plan:
+    def _plan(self, asked: questions.Planned, who: _Asker) -> _Plan:
         topics = self._topics(who.league)
         match asked:
-            case questions.GameNow():
-                return self._game(topics, asked, who.league)
-            case questions.WhatIf():
-                return self._what_if(topics, asked, who.league)
             case questions.PlayersNow():
                 return _at_edge(asked.kind, len(asked.player_ids), lambda: edge.players(topics, asked.player_ids))
             case questions.LineNow():
                 return _at_edge(asked.kind, 1, lambda: edge.line(topics, asked.player_id, asked.stat, asked.line))
-            case questions.SlateNow():
-                return await self._slate(topics, asked)
+            case questions.GameNow():
+                return self._game(topics, asked, who.league)
+            case questions.WhatIf():
+                return self._what_if(topics, asked, who.league)
             case SimulationJob() | PortfolioJob():
                 return self._job(asked, who)
 
     def _game(self, topics: Topics, asked: questions.GameNow, league: League) -> _Plan:
         found = edge.game(topics, asked.game_id)
-        session = self._models.get(league, "live_win")
-        if found.full or session is None or found.features is None:
+        features, model = found.features, self._winners(league)
+        if found.full or model is None or features is None:
             return _at_edge(asked.kind, 1, lambda: found)
-        features, model = found.features, session
+        known, session = features, model
 
         async def ask(ticket: Ticket) -> Found:
-            (told,) = await self._winners(model, what_if.row_of(features, model.features)[None], ticket)
-            answer = {**found.answer, **told}
-            return Found(answer, _ref(model), found.data_timestamp, features=features)
+            row = what_if.row_of(known, session.session.features)[None]
+            told = await self._regional.ask(session, row, ticket)
+            answer = {**found.answer, **what_if.listed(told["numbers"])[0]}
+            return Found(answer, session.ref, found.data_timestamp, features=known)
 
         return _regional_first(asked.kind, 1, ask, lambda: found)
 
     def _what_if(self, topics: Topics, asked: questions.WhatIf, league: League) -> _Plan:
         changes = [what_if.check_changes(each) for each in asked.changes]
-        now = None if asked.features is not None else edge.game(topics, asked.game_id)
-        features = asked.features if now is None else now.features
-        if features is None:
-            raise InvalidInput(f"game_id {asked.game_id!r} is over: there is nothing left to be otherwise")
-        at = None if now is None else now.data_timestamp
-        session, known, count = self._models.get(league, "live_win"), features, len(changes)
+        known, at = (asked.features, None) if asked.features is not None else edge.inputs(topics, asked.game_id)
+        count, model = len(changes), self._winners(league)
 
         def rough() -> Found:
             told = {"game_id": asked.game_id, "answers": edge.what_ifs(known, changes)}
             return Found(told, edge.BROWNIAN, at, fallback=True, full=False)
 
-        if session is None:
+        if model is None:
             return _at_edge(asked.kind, count, rough)
-        model = session
+        session = model
 
         async def ask(ticket: Ticket) -> Found:
-            rows = what_if.changed_rows(known, changes)
-            if model.features != FEATURES:
-                rows = rows[:, [FEATURES.index(name) for name in model.features]]
-            told = await self._winners(model, rows, ticket)
-            return Found({"game_id": asked.game_id, "answers": told}, _ref(model), at)
+            rows = session.rows(what_if.changed_rows(known, changes))
+            told = await self._regional.ask(session, rows, ticket)
+            answer = {"game_id": asked.game_id, "answers": what_if.listed(told["numbers"])}
+            return Found(answer, session.ref, at)
 
         return _regional_first(asked.kind, count, ask, rough)
 
-    async def _winners(self, model: Session, inputs: what_if.Row, ticket: Ticket) -> list[dict[str, Any]]:
-        raw = await self._regional.ask(model, inputs, ticket)
-        return what_if.answers(raw, inputs, model.features, model.calibration, model.config["levels"])
+    def _winners(self, league: League) -> Winners | None:
+        session = self._models.get(league, "live_win")
+        if session is None:
+            return None
+        kept = self._in_game.get(league)
+        if kept is None or kept.session is not session:
+            kept = self._in_game[league] = Winners(session)
+        return kept
 
-    async def _slate(self, topics: Topics, asked: questions.SlateNow) -> _Plan:
-        found = edge.projections(topics, asked.slate_id)
-        if found is not None:
-            known = found
-            return _at_edge(asked.kind, len(known.answer["players"]), lambda: known)
-        if self._slates is None:
-            raise NotMaterialized(
-                f"slate_id {asked.slate_id!r} is not live here; GET /v1/projections has the slates that are known"
-            )
-        stored = await self._slates.find(asked.slate_id)
-        session = self._models.get(stored.league, "projection")
-        rows, before_s = max(len(stored.slate.players), 1), self._slates.before_s
+    async def _stored_slate(self, asked: questions.SlateNow, who: _Asker) -> Answer:
+        try:
+            if self._slates is None:
+                raise NotMaterialized(
+                    f"slate_id {asked.slate_id!r} is not live here; GET /v1/projections has the slates that are known"
+                )
+            stored = await self._slates.find(asked.slate_id)
+            session = self._models.get(stored.league, "projection")
 
-        async def ask(ticket: Ticket) -> Found:
-            given = await self._slates.project(stored, session, ticket)
-            players = given.frame.sort("mean", descending=True, maintain_order=True).to_dicts()
-            answer = {"slate_id": asked.slate_id, "players": players}
-            source = {"name": given.model_name, "version": given.model_version}
-            return Found(answer, source, given.data_timestamp, given.fallback, warnings=given.warnings)
+            async def ask(ticket: Ticket) -> Found:
+                given = await self._slates.project(stored, session, ticket)
+                players = given.frame.sort("mean", descending=True, maintain_order=True).to_dicts()
+                answer = {"slate_id": asked.slate_id, "players": players}
+                source = {"name": given.model_name, "version": given.model_version}
+                return Found(answer, source, given.data_timestamp, given.fallback, warnings=given.warnings)
 
-        return _Plan(Wanted(asked.kind, rows, ("regional",), before_s=before_s), {"regional": ask})
+            rows = max(len(stored.slate.players), 1)
+            wanted = Wanted(asked.kind, rows, ("regional",), before_s=self._slates.before_s)
+            said = self._begun(_Plan(wanted, wait=ask), who)
+        except FantasyError as error:
+            _count_refused(who.kind, error)
+            raise
+        return said if isinstance(said, dict) else await said
 
     def _job(self, asked: SimulationJob | PortfolioJob, who: _Asker) -> _Plan:
         async def ask(ticket: Ticket) -> Found:
@@ -276,7 +319,7 @@ class Answerer:
             )  # fmt: skip
             return Found(job_fields(job), None, job.asked_at)
 
-        return _Plan(Wanted(asked.kind, 1, ("cloud",)), {"cloud": ask})
+        return _Plan(Wanted(asked.kind, 1, ("cloud",)), wait=ask)
 
 
 KINDS: Final = ("game", "players", "line", "projections", "what_if", "simulation", "portfolio")
@@ -315,30 +358,31 @@ def answerer(
 
 
 def _at_edge(kind: str, rows: int, answer: Callable[[], Found]) -> _Plan:
-    async def ask(_ticket: Ticket) -> Found:
-        return answer()
-
-    return _Plan(Wanted(kind, rows, ("edge",)), {"edge": ask})
+    return _Plan(Wanted(kind, rows, ("edge",)), edge=answer)
 
 
 def _regional_first(
     kind: str, rows: int, ask: Callable[[Ticket], Awaitable[Found]], rough: Callable[[], Found]
 ) -> _Plan:
-    async def roughly(_ticket: Ticket) -> Found:
-        return rough()
-
-    return _Plan(Wanted(kind, rows, ("regional",), ("edge",)), {"regional": ask, "edge": roughly})
+    return _Plan(Wanted(kind, rows, ("regional",), ("edge",)), edge=rough, wait=ask)
 
 
-def _ref(model: Session) -> dict[str, str]:
-    return {"name": model.name, "version": model.version}
+@cache
+def _metrics(tier: Tier, kind: str, degraded: bool) -> tuple[Any, Any]:
+    """Counter and histogram of such answers; looking them up by label costs more than a line's answer."""
+    answers = telemetry.TIER_ANSWERS.labels(tier, kind, str(degraded).lower())
+    return answers, telemetry.TIER_LATENCY.labels(tier)
 
 
-def _league(claims: Mapping[str, Any] | None) -> League:
-    league = (claims or {}).get("league", LEAGUES[0])
+def _count_refused(kind: object, error: FantasyError) -> None:
+    known = kind if isinstance(kind, str) and kind in KINDS else "other"
+    telemetry.TIER_REFUSED.labels(known, type(error).__name__).inc()
+
+
+def _league(league: str) -> League:
     if league not in LEAGUES:
         raise InvalidInput(f"league {league!r} is unknown; use one of {', '.join(LEAGUES)}")
-    return cast(League, league)
+    return league
 
 
 def _priority(priority: str) -> str:
@@ -347,11 +391,9 @@ def _priority(priority: str) -> str:
     return priority
 
 
-def _allowed_ms(deadline_ms: float | None, wanted: Wanted) -> float:
-    if deadline_ms is None:
-        return DEADLINE_MS[wanted.adequate[0]]
-    if not 0 < deadline_ms <= MOST_DEADLINE_MS:
+def _checked(deadline_ms: float | None) -> float | None:
+    if deadline_ms is not None and not 0 < deadline_ms <= MOST_DEADLINE_MS:
         raise InvalidInput(
             f"deadline_ms is {deadline_ms!r}; give a number above 0, at most {MOST_DEADLINE_MS:.0f}"
         )
-    return float(deadline_ms)
+    return None if deadline_ms is None else float(deadline_ms)

@@ -1,7 +1,8 @@
 """The cloud tier: heavy work is written down, handed to Prefect over its REST API, and answered by id later.
 
 The job's row comes before the flow run, and the run's idempotency key is the job's id: whoever asks again with the
-same key after a crash or an error gets the same job, done once.
+same key after a crash or an error gets the same job, done once. With its row a job is accepted. Prefect is awaited
+while the deadline allows, so that whoever asks hears that it is not there; a slow one takes the job over afterwards.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from features.stores import jobs
 from features.stores.database import Database
 from features.stores.jobs import Job
 from features.workspace import League
-from serving.errors import CloudUnavailable, Late, NotDeployed
+from serving.errors import CloudUnavailable, Late, NotDeployed, TooManyQuestions
 from serving.tiers.lanes import Lane, Ticket
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,14 @@ log = logging.getLogger(__name__)
 DEPLOYMENT: Final = "jobs/jobs"
 #: Hand-overs side by side: Prefect's server is one process.
 SERVERS: Final = 4
+#: Jobs whose rows wait to be written, and jobs that Prefect has not taken yet.
 MOST_WAITING: Final = 64
+MOST_HANDING: Final = 64
 TIMEOUT_S: Final = 5.0
+#: Told so much before the deadline that a job is accepted.
+TOLD_S: Final = 0.1
+#: A job that nobody has handed over after so long never will be, unless somebody asks about it.
+LOST: Final = timedelta(seconds=60)
 #: States of a flow run after which nothing comes any more.
 DEAD: Final = ("FAILED", "CRASHED", "CANCELLED")
 T = TypeVar("T")
@@ -54,11 +61,15 @@ class Cloud:
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
         self._deployment: str | None = None
-        self._turns: asyncio.Semaphore | None = None
+        self._turns = asyncio.Semaphore(SERVERS)
+        self._writing = asyncio.Semaphore(SERVERS)
+        self._handing: dict[UUID, asyncio.Task[Job]] = {}
         self._threads = ThreadPoolExecutor(SERVERS, thread_name_prefix="jobs")
 
     async def close(self) -> None:
-        """Close connections and threads."""
+        """Hand over what was accepted, then close connections and threads."""
+        if self._handing:
+            await asyncio.wait(self._handing.values(), timeout=TIMEOUT_S)
         if self._client is not None:
             await self._client.aclose()
         self._threads.shutdown(wait=True)
@@ -75,39 +86,75 @@ class Cloud:
         """Write the job down and hand it over; the job of the same key where there is one.
 
         `ticket` is of `lane`. Raises `Late` when it would not be accepted before its deadline once its turn comes,
-        `CloudUnavailable` when Prefect does not take it, `StoreUnavailable` when the database does not answer, and
-        `InvalidInput` as `features.stores.jobs.add_job`.
+        `TooManyQuestions` while Prefect has too many to take, `CloudUnavailable` when it says before the deadline that
+        it does not take it, `StoreUnavailable` when the database does not answer, and `InvalidInput` as
+        `features.stores.jobs.add_job`.
         """
-        if self._turns is None:
-            self._turns = asyncio.Semaphore(SERVERS)
+        job = await self._written(question, league, ticket, priority, idempotency_key)
+        if job.flow_run_id is not None:
+            return job
+        handing = self._hand_over(job)
+        left_s = ticket.deadline_at - self.lane.clock() - TOLD_S
+        await asyncio.wait({handing}, timeout=max(left_s, 0.0))
+        return handing.result() if handing.done() else job
+
+    async def _written(
+        self, question: dict[str, Any], league: League, ticket: Ticket, priority: str, key: str | None
+    ) -> Job:
+        """The job's row, new or that of the same key. What the lane learns is what this takes."""
         begun = None
         try:
-            async with self._turns:
+            if len(self._handing) >= MOST_HANDING:
+                raise TooManyQuestions(
+                    f"Prefect has {len(self._handing)} jobs to take over: ask again in {TIMEOUT_S:g} s", TIMEOUT_S
+                )
+            async with self._writing:
                 if not self.lane.in_time(ticket):
                     raise Late(
                         f"a job of kind {ticket.kind!r} waited until its deadline could not be met: ask again"
                     )
                 begun = self.lane.begin([ticket])
-                job = await self._off_loop(
+                return await self._off_loop(
                     lambda: jobs.add_job(
                         self._database, league=league, kind=str(question["kind"]), question=question,
-                        asked_at=self._clock(), priority=priority, idempotency_key=idempotency_key,
+                        asked_at=self._clock(), priority=priority, idempotency_key=key,
                     )
                 )  # fmt: skip
-                return await self._handed_over(job)
         finally:
             if begun is None:
                 self.lane.drop(ticket)
             else:
                 self.lane.end(begun, ticket.kind, ticket.rows)
 
+    def _hand_over(self, job: Job) -> asyncio.Task[Job]:
+        """Have Prefect take the job; one task for each, which goes on whoever waits for it."""
+        found = self._handing.get(job.job_id)
+        if found is None:
+            found = self._handing[job.job_id] = asyncio.get_running_loop().create_task(self._in_turn(job))
+            found.add_done_callback(lambda task: self._handed(job, task))
+        return found
+
+    async def _in_turn(self, job: Job) -> Job:
+        async with self._turns:
+            return await self._handed_over(job)
+
+    def _handed(self, job: Job, task: asyncio.Task[Job]) -> None:
+        del self._handing[job.job_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("job %s was not handed over: %s", job.job_id, error)
+
     async def job(self, job_id: UUID) -> Job:
         """The job as it stands. Raises `NotMaterialized` when there is none.
 
-        One whose run died without a word (its process was killed) is marked failed here.
+        One whose run died without a word (its process was killed) is marked failed here; one that was accepted and
+        never handed over, since its process was killed, is handed over.
         """
         job = await self._stored(job_id)
-        if job.ended or job.flow_run_id is None:
+        if job.ended:
+            return job
+        if job.flow_run_id is None:
+            if self._clock() - job.asked_at > LOST:
+                self._hand_over(job)
             return job
         try:
             run = await self._call("GET", f"/flow_runs/{job.flow_run_id}")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple
 
 Tier = Literal["edge", "regional", "cloud"]
 TIERS: Final[tuple[Tier, ...]] = ("edge", "regional", "cloud")
@@ -19,8 +18,7 @@ Clock = Callable[[], float]
 Means = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """Seconds of one batch, and of each row in it."""
 
     base_s: float
@@ -41,11 +39,11 @@ COSTS: Final[Mapping[tuple[Tier, str], Cost]] = {
     ("regional", "game"): Cost(0.3e-3, 5e-6),
     ("regional", "what_if"): Cost(0.3e-3, 5e-6),
     ("regional", "projections"): Cost(20e-3, 20e-6),
-    ("cloud", "simulation"): Cost(60e-3),
-    ("cloud", "portfolio"): Cost(60e-3),
+    ("cloud", "simulation"): Cost(20e-3),
+    ("cloud", "portfolio"): Cost(20e-3),
 }
 #: For kinds the table does not name.
-UNKNOWN: Final[Mapping[Tier, Cost]] = {"edge": Cost(100e-6), "regional": Cost(5e-3, 20e-6), "cloud": Cost(60e-3)}
+UNKNOWN: Final[Mapping[Tier, Cost]] = {"edge": Cost(100e-6), "regional": Cost(5e-3, 20e-6), "cloud": Cost(20e-3)}
 
 
 def cost_of(tier: Tier, kind: str) -> Cost:
@@ -84,30 +82,45 @@ class Learned:
         #: Means of rows, seconds, rows² and rows x seconds over recent batches.
         self._means: Means | None = None
         self._at = clock()
+        self._line = self._drifted(1.0)
 
     def note(self, rows: int, seconds: float) -> None:
         """Take in a batch that was measured."""
         with self._lock:
-            known, spread = self._now()
-            fresh = self._means is None or self._kept() < 0.5
-            off = min(abs(seconds - known.of(rows)) / max(known.of(rows), 1e-9), self.MOST_OFF)
+            at = self._clock()
+            kept = self._kept(at)
+            known, spread = self._line if kept == 1.0 else self._drifted(kept)
+            expected = known.base_s + known.row_s * rows
+            fresh = self._means is None or kept < 0.5
+            off = min(abs(seconds - expected) / max(expected, 1e-9), self.MOST_OFF)
+            weight = self.WEIGHT
             # That the table was wrong says nothing of how much the work varies.
-            self._spread = spread if fresh else spread + self.WEIGHT * (off - spread)
-            self._ratio = self._kept_ratio() + self.WEIGHT * (seconds / self._table.of(rows) - self._kept_ratio())
-            new = (float(rows), seconds, float(rows) ** 2, rows * seconds)
-            old = new if self._means is None or fresh else self._means
-            self._means = cast(Means, tuple(o + self.WEIGHT * (n - o) for o, n in zip(old, new, strict=True)))
-            self._at = self._clock()
+            self._spread = spread if fresh else spread + weight * (off - spread)
+            ratio = 1.0 + (self._ratio - 1.0) * kept
+            self._ratio = ratio + weight * (seconds / self._table.of(rows) - ratio)
+            if self._means is None or fresh:
+                self._means = (rows, seconds, rows * rows, rows * seconds)
+            else:
+                x, y, xx, xy = self._means
+                self._means = (
+                    x + weight * (rows - x), y + weight * (seconds - y),
+                    xx + weight * (rows * rows - xx), xy + weight * (rows * seconds - xy),
+                )  # fmt: skip
+            self._at = at
+            self._line = self._drifted(1.0)
 
     def now(self) -> tuple[Cost, float]:
         """The line as it is, and the spread around it."""
+        kept = self._kept(self._clock())
+        if kept == 1.0:
+            return self._line  # as the last measurement left it
         with self._lock:
-            return self._now()
+            return self._drifted(kept)
 
-    def _now(self) -> tuple[Cost, float]:
-        kept = self._kept()
+    def _drifted(self, kept: float) -> tuple[Cost, float]:
+        """The line and its spread when `kept` (1 to 0) of what was learned still counts."""
         spread = max(self.FIRST_SPREAD + (self._spread - self.FIRST_SPREAD) * kept, self.LEAST_SPREAD)
-        ratio = self._kept_ratio()
+        ratio = 1.0 + (self._ratio - 1.0) * kept
         moved = Cost(self._table.base_s * ratio, self._table.row_s * ratio)
         if self._means is None or kept < 0.5:
             return moved, spread
@@ -121,10 +134,7 @@ class Learned:
             base_s, row_s = 0.0, y / x
         return Cost(base_s, row_s), spread
 
-    def _kept_ratio(self) -> float:
-        return 1.0 + (self._ratio - 1.0) * self._kept()
-
-    def _kept(self) -> float:
+    def _kept(self, at: float) -> float:
         """How much of what was learned still counts, 1 to 0."""
-        idle = self._clock() - self._at - self.KEEP_S
+        idle = at - self._at - self.KEEP_S
         return 1.0 if idle <= 0 else float(0.5 ** (idle / self.HALF_LIFE_S))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from scipy.special import ndtr
 
@@ -46,7 +46,7 @@ class Topics(Protocol):
 class Found:
     """An answer and where it is from. `full` is false when a model would answer better; then `fallback` is true.
 
-    `features` are the model's inputs for the game as it stands, where they are known.
+    `features` are the model's inputs for the game as it stands, where a model would answer better.
     """
 
     answer: dict[str, Any]
@@ -61,29 +61,32 @@ class Found:
 def game(topics: Topics, game_id: str) -> Found:
     """A game in progress and who wins it. Raises `NotMaterialized` when it is not live."""
     topic = f"game:{game_id}"
-    whole = _topic(topics, topic)
+    whole, lead = _scored(topics, game_id)
     at = _at(topics, topic)
     told = {name: whole.get(name) for name in _STATE}
-    if whole.get("home_score") is None or whole.get("away_score") is None:
-        raise NotMaterialized(
-            f"game_id {game_id!r} has no score yet: ask POST /v1/predictions/game before it begins"
-        )
-    lead = float(whole["home_score"] - whole["away_score"])
     if whole.get("status") == "final":
         margin = dict.fromkeys(("mean", "q10", "q50", "q90"), lead)
         result = {**told, "home_win_probability": float(lead > 0), "home_margin": margin}
         return Found(result, RESULT, at)
-    features = _features(whole, lead)
-    said = whole.get("home_win_probability")
-    behind = None if whole.get("at_seq") is None else (whole.get("seq") or 0) - whole["at_seq"]
+    said, behind = whole.get("home_win_probability"), _behind(whole)
     if said is not None and behind is not None and behind <= FRESH_PLAYS:
         answer = {**told, "home_win_probability": said, "home_margin": whole.get("home_margin")}
-        return Found(answer, whole.get("model"), at, bool(whole.get("fallback")), features=features)
+        return Found(answer, whole.get("model"), at, bool(whole.get("fallback")))
+    features = _features(whole, lead)
     warning = (
         "no model has answered for this game yet" if behind is None else f"the model is {behind} plays behind"
     )
     rough = what_if.brownian_answer(features)
     return Found({**told, **rough}, BROWNIAN, at, True, False, features, (f"{warning}: score and clock answer",))
+
+
+def inputs(topics: Topics, game_id: str) -> tuple[Mapping[str, float | None], datetime | None]:
+    """The model's inputs for a game as it stands, and as of when. Raises `NotMaterialized` when it is not live,
+    `InvalidInput` when it is over."""
+    whole, lead = _scored(topics, game_id)
+    if whole.get("status") == "final":
+        raise InvalidInput(f"game_id {game_id!r} is over: there is nothing left to be otherwise")
+    return _features(whole, lead), _at(topics, f"game:{game_id}")
 
 
 def what_ifs(features: Mapping[str, float | None], changes: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
@@ -146,11 +149,29 @@ def projections(topics: Topics, slate_id: str) -> Found | None:
 
 def _features(whole: Values, lead: float) -> dict[str, float | None]:
     """The model's inputs as it was asked last, with score and clock as they are now."""
-    left_s = _left_s(whole)
     known = whole.get("features")
+    if known and _behind(whole) == 0:
+        return cast(dict[str, float | None], known)
+    left_s = _left_s(whole)
     if not known:
         return what_if.from_standing(lead, left_s)
     return what_if.changed(known, {"lead": lead, "left_s": left_s})
+
+
+def _scored(topics: Topics, game_id: str) -> tuple[Values, float]:
+    """A game's topic, and by how much home leads."""
+    whole = _topic(topics, f"game:{game_id}")
+    home, away = whole.get("home_score"), whole.get("away_score")
+    if home is None or away is None:
+        raise NotMaterialized(
+            f"game_id {game_id!r} has no score yet: ask POST /v1/predictions/game before it begins"
+        )
+    return whole, float(home - away)
+
+
+def _behind(whole: Values) -> int | None:
+    """Plays since the model was asked last, None when it never was."""
+    return None if whole.get("at_seq") is None else (whole.get("seq") or 0) - whole["at_seq"]
 
 
 def _left_s(whole: Values) -> float:

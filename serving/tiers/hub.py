@@ -5,16 +5,23 @@ Over the worker's own topics once `over` was called with its books; before that,
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from features.workspace import League
+from serving.live.asking import Asker
 from serving.live.book import Book
 from serving.live.mirror import Mirror
+from serving.live.protocol import Ask
 from serving.settings import ServingSettings
 from serving.tiers.answerer import Answerer
 from serving.tiers.answerer import answerer as tiers_of
 from serving.tiers.edge import Topics
+from serving.tiers.turns import Turns
+
+#: Longest time one thread keeps the interpreter to itself while another wants it.
+SWITCH_S: Final = 0.0005
 
 
 class BookTopics:
@@ -42,21 +49,25 @@ class HubAnswerer:
         self._books: Mapping[str, Book] = {}
         self._mirrors: dict[League, Mirror] = {}
         self._tiers: Answerer = tiers_of(settings, self._topics)
+        self._turns = Turns(self._tiers)
         self._started = False
 
     def over(self, books: Mapping[str, Book]) -> None:
         """Answer over these topics, by league."""
         self._books = books
 
-    async def answer(self, question: dict[str, Any], deadline_ms: float | None, claims: Any) -> dict[str, Any]:
-        """Fields of the answer; `claims` has `league`. Raises as `Answerer.answer`."""
+    def ask(self, asker: Asker, asked: Ask) -> None:
+        """Take a question; its answer or refusal goes to `asker`."""
         if not self._started:
             self._started = True
+            # The inference thread must not keep the loop waiting for 5 ms of an edge answer's 10.
+            sys.setswitchinterval(SWITCH_S)
             self._tiers.start()
-        return await self._tiers.answer(question, deadline_ms, {"league": claims.league})
+        self._turns.put(asker, asked)
 
     async def close(self) -> None:
-        """Answer what is queued and stop."""
+        """Refuse what waits for its turn, and stop."""
+        self._turns.stop()
         if self._started:
             await self._tiers.close()
         for mirror in self._mirrors.values():

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from serving.tiers.costs import Clock, Learned, Tier, cost_of
 
@@ -25,8 +25,7 @@ class Ticket:
     admitted_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Seconds until an answer would be there: `expected_s` on average, `safe_s` with the margin, `idle_s` if nothing
     else were going on. `full`: no place is left."""
 
@@ -75,12 +74,17 @@ class Lane:
     def estimate(self, kind: str, rows: int) -> Estimate:
         """When one more question of `rows` rows would be answered."""
         with self._lock:
-            own = self._of(kind)
-            cost, spread = own.learned.now()
+            cost, spread = self._of(kind).learned.now()
             idle = cost.of(rows)
+            if not self._waiting and not self._running:
+                return Estimate(idle, idle + MARGIN * idle * spread, idle, self.most <= 0)
             expected, doubt = self._ahead(kind, rows)
             doubt = max(doubt, idle * spread)
             return Estimate(expected, expected + MARGIN * doubt, idle, self._waiting >= self.most)
+
+    def ran(self, kind: str, rows: int, seconds: float) -> None:
+        """Learn from work that was done at once, without a place in the queue."""
+        self._of(kind).learned.note(rows, seconds)
 
     def admit(self, kind: str, rows: int, deadline_at: float) -> Ticket:
         """Take a place in the queue."""

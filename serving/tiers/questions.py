@@ -62,9 +62,9 @@ class WhatIf(_Question):
     features: dict[str, float | None] | None = Field(default=None, max_length=200)
 
 
-Question = Annotated[
-    GameNow | PlayersNow | LineNow | SlateNow | WhatIf | SimulationJob | PortfolioJob, Field(discriminator="kind")
-]
+#: What can be planned without looking anything up.
+Planned = GameNow | PlayersNow | LineNow | WhatIf | SimulationJob | PortfolioJob
+Question = Annotated[Planned | SlateNow, Field(discriminator="kind")]
 _parse: Final[TypeAdapter[Question]] = TypeAdapter(Question)
 
 

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.workspace import LEAGUES, League, Workspace
+from models import what_if
+from models.live_win.rows import FEATURES
 
 log = logging.getLogger(__name__)
 Family = Literal["live_win", "projection"]
@@ -45,6 +47,26 @@ class Session:
     def run(self, inputs: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Outputs by name of feature rows (n, F)."""
         return dict(zip(self.names, self.native.run(None, {"features": inputs}), strict=True))
+
+
+class Winners:
+    """The in-game winner as the regional tier runs it: calibrated, too, once for all of a batch."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.ref = {"name": session.name, "version": session.version}
+        self._at = None if session.features == FEATURES else [FEATURES.index(name) for name in session.features]
+
+    def rows(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows (n, FEATURES) as this model takes them."""
+        return inputs if self._at is None else inputs[:, self._at]
+
+    def run(self, inputs: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """`numbers` (n, 5) of rows (n, F), as `what_if.numbers` has them."""
+        session = self.session
+        raw = session.run(inputs)
+        levels = session.config["levels"]
+        return {"numbers": what_if.numbers(raw, inputs, session.features, session.calibration, levels)}
 
 
 def open_session(path: Path, provider: str = "auto") -> Session:

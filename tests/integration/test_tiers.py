@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,6 +23,9 @@ from features.stream.keys import Keys
 from flows.deployments import JOBS
 from flows.jobs import jobs
 from models.errors import Cancelled
+from serving.errors import TooManyQuestions
+from serving.tiers import cloud
+from serving.tiers.lanes import Lane
 from tests.fixtures.schedules import Pool
 from tests.fixtures.serving import Published, eventually, is_problem, ready, serving
 from tests.unit.serving.test_tiers import live_game
@@ -206,6 +211,53 @@ def test_without_prefect_heavy_work_is_refused_and_the_same_key_can_be_used_agai
     said = ask(api, heavy(published), key).json()
     job = stored.get_job(published.database, UUID(said["answer"]["job_id"]))
     assert job.status == "queued" and job.flow_run_id is not None and job.error is None
+
+
+async def test_a_job_is_accepted_with_its_row_and_handed_over_when_prefect_gets_to_it(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud, "MOST_HANDING", 1)
+    go, run_id = asyncio.Event(), uuid4()
+
+    async def prefect(request: httpx.Request) -> httpx.Response:
+        await go.wait()
+        return httpx.Response(200, json={"id": str(run_id)})
+
+    lane = Lane("cloud", time.monotonic, most=8, servers=4)
+    slow = cloud.Cloud(
+        "http://prefect/api", published.database, lane, lambda: datetime.now(UTC),
+        transport=httpx.MockTransport(prefect),
+    )  # fmt: skip
+    question = heavy(published)["question"]
+    job = await slow.accept(question, "simulated", lane.admit("portfolio", 1, time.monotonic() + 5))
+    assert job.status == "queued" and job.flow_run_id is None
+    with pytest.raises(TooManyQuestions, match="ask again"):
+        await slow.accept(question, "simulated", lane.admit("portfolio", 1, time.monotonic() + 5))
+    assert lane.waiting == 0
+    go.set()
+    await slow.close()
+    assert stored.get_job(published.database, job.job_id).flow_run_id == run_id
+
+
+async def test_an_accepted_job_that_nobody_handed_over_is_handed_over_when_asked_about(
+    published: Published,
+) -> None:
+    async def prefect(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"id": str(run_id)})
+
+    run_id, asked_at = uuid4(), datetime.now(UTC) - 2 * cloud.LOST
+    job = stored.add_job(
+        published.database, league="simulated", kind="portfolio", question=heavy(published)["question"],
+        asked_at=asked_at,
+    )  # fmt: skip
+    lane = Lane("cloud", time.monotonic, most=8, servers=4)
+    found = cloud.Cloud(
+        "http://prefect/api", published.database, lane, lambda: datetime.now(UTC),
+        transport=httpx.MockTransport(prefect),
+    )  # fmt: skip
+    assert (await found.job(job.job_id)).flow_run_id is None
+    await found.close()
+    assert stored.get_job(published.database, job.job_id).flow_run_id == run_id
 
 
 def test_the_browser_gets_the_champion_as_onnx(live_api: httpx.Client, published: Published) -> None:

@@ -77,10 +77,17 @@ def test_options_of_the_hub_reach_the_script(script: Script, command: Command) -
     assert "--no-rivals" not in command("bench", "hub", "--rivals", "--json").json["options"]
 
 
-def test_any_tiers_report_is_shown(script: Script, command: Command) -> None:
-    script("tiers", {"hardware": HARDWARE, "edge": {"within": 0.999, "p99_ms": 3.25}})
+def test_tiers_are_drawn(script: Script, command: Command) -> None:
+    edge = {"asked": 100, "admitted": 99, "share_in_time_of_admitted": 0.998, "p50_ms": 0.1, "p99_ms": 3.25}
+    mix = {"rate_per_s": 3000.0, "goodput_per_s": 2990.0, "tiers": {"edge": edge}}
+    cloud = {
+        "mix": {"tiers": {"cloud": edge | {"share_in_time_of_admitted": None, "p50_ms": None, "p99_ms": None}}}
+    }
+    script("tiers", {"hardware": HARDWARE, "mixes": {"mix": mix, "no_admission": mix}, "cloud": cloud})
     said = command("bench", "tiers")
-    assert said.code == 0 and "edge · within" in said.out and "0.999" in said.out
+    assert said.code == 0 and "99.80% of 99 admitted (100 asked)" in said.out and "2,990" in said.out
+    options = command("bench", "tiers", "--no-cloud", "--quick", "--json").json["options"]
+    assert options == ["--rate", "3000.0", "--seconds", "10.0", "--no-cloud", "--quick"]
 
 
 def test_a_benchmark_that_found_something_wrong_ends_with_1(script: Script, command: Command) -> None:
