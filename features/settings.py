@@ -21,6 +21,11 @@ class FeatureSettings(BaseSettings):
         default="redis://127.0.0.1:6391/0", description="event bus: bulk streams, nothing durable (docs/live.md)"
     )
     stream_partitions: int = Field(default=2, ge=1, le=64, description="partitions of a league's event streams")
+    live_keep_hours: float = Field(
+        default=12.0,
+        gt=0,
+        description="hours that a game's live state is kept after its last event, once it ended",
+    )
     database_url: str = Field(
         default="postgresql+psycopg://postgres@127.0.0.1:5490/fantasy", description="application database"
     )

@@ -220,6 +220,8 @@ def _launch(name: ServiceName, settings: FlowSettings, home: Path) -> Launch:
         case "redis":
             # What is written stays: at most a second of it can be lost, and only to a power cut.
             kept = ["--save", "300 1", "--appendonly", "yes" if settings.redis_appendonly else "no"]
+            # Under full load 64 MB, the default, are written every five seconds, and each rewriting delays events.
+            kept += ["--auto-aof-rewrite-min-size", "256mb"]
             return _redis_launch("redis", settings.redis_url, kept, home)
         case "bus":
             # Producers keep what consumers have not committed, so nothing here needs to outlive the process.

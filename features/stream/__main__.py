@@ -1,7 +1,7 @@
 """`python -m features.stream consumer --league L`: one consumer process; several may run, each partition has one owner.
 
-Settings come from `FANTASY_BUS_URL`, `FANTASY_REDIS_URL` and `FANTASY_STREAM_PARTITIONS`. SIGTERM and SIGINT end it
-after the commit under way, with its leases given back.
+Settings come from `FANTASY_BUS_URL`, `FANTASY_REDIS_URL`, `FANTASY_STREAM_PARTITIONS` and `FANTASY_LIVE_KEEP_HOURS`.
+SIGTERM and SIGINT end it after the commit under way, with its leases given back.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from features.settings import FeatureSettings
 from features.stream.consumer import TICK_MS, Consumer
 from features.stream.ownership import LEASE_MS
 from features.stream.partition import warm_up
+from features.stream.schedule import short_slices
 
 #: Threads of this process hand the interpreter over after this long (the default of 5 ms is a whole latency budget).
 SWITCH_S: Final = 0.0005
+#: Objects made before the youngest are looked through for cycles (700 by default).
+GARBAGE: Final = 50_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     sys.setswitchinterval(SWITCH_S)
+    short_slices()
     consumer = Consumer(
         options.bus_url or settings.bus_url,
         options.redis_url or settings.redis_url,
@@ -42,10 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         only=options.only,
         lease_ms=options.lease_ms,
         tick_ms=options.tick_ms,
+        keep_hours=settings.live_keep_hours,
     )
     warm_up()
     gc.collect()
     gc.freeze()  # what is here by now stays: a full collection would stop the fold for tens of milliseconds
+    gc.set_threshold(GARBAGE)  # objects die by themselves; what is in cycles comes of failures only
     consumer.run(stop)
     return 0
 

@@ -24,6 +24,7 @@ from features.stream.sending import HORIZON_ENTRIES
 #: None: what comes while a commit is under way is the next one, so commits grow by themselves when there is more to do.
 TICK_MS: Final = 0.0
 TELL_EVERY_MS: Final = 100.0
+KEEP_HOURS: Final = 12.0
 #: How long the loop may take to see that it shall stop.
 LONGEST_WAIT_S: Final = 0.05
 #: Shorter than a lease: the critical lane waits while the bus is tried.
@@ -35,7 +36,8 @@ class Consumer:
     """Folds a league's events into state. `only` are the partitions it may own, all by default.
 
     `tick_ms` is the least time between two bulk commits of a partition, `tell_every_ms` between two bulk deltas of a
-    game, `lease_ms` how long a partition stands still when its owner dies.
+    game, `lease_ms` how long a partition stands still when its owner dies, `keep_hours` how long a game that ended is
+    kept after its last event.
     """
 
     def __init__(
@@ -51,13 +53,22 @@ class Consumer:
         tick_ms: float = TICK_MS,
         tell_every_ms: float = TELL_EVERY_MS,
         horizon: int = HORIZON_ENTRIES,
+        keep_hours: float = KEEP_HOURS,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         bus = Servers(bus_url, connect_timeout_s=BUS_CONNECT_S, answer_timeout_s=BUS_ANSWER_S)
         self._servers = (bus, Servers(state_url))
         setting = Setting(
-            *self._servers, league, self.name, lease_ms, tick_ms / 1000, tell_every_ms / 1000, horizon, clock_ns
+            *self._servers,
+            league,
+            self.name,
+            lease_ms,
+            tick_ms / 1000,
+            tell_every_ms / 1000,
+            horizon,
+            3600 * keep_hours,
+            clock_ns,
         )
         self._partitions = partitions_of(setting, range(partitions) if only is None else only)
 

@@ -9,7 +9,7 @@ last id first and the hash after it misses nothing. The id of its entry is an up
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -75,6 +75,28 @@ def split_field(field: bytes) -> tuple[str, str]:
     return topic, writer
 
 
+def fields_of(topics: Mapping[bytes, bytes], game_ids: Collection[str]) -> dict[bytes, bytes]:
+    """What of `topics` (the whole hash) tells of games, or of players whose lines are of these games; of all writers,
+    but not the players' news."""
+    players = {
+        split_field(name)[0]
+        for name, whole in topics.items()
+        if name.startswith(b"player:") and msgspec.json.decode(whole).get("game_id") in game_ids
+    }
+    gone = players | {f"game:{game_id}" for game_id in game_ids}
+    return {
+        name: whole
+        for name, whole in topics.items()
+        if split_field(name)[0] in gone and not name.endswith(b"|news")
+    }
+
+
+def removal(told: Mapping[bytes, bytes], *, at_ns: int) -> list[Change]:
+    """Updates that take back `told` (a part of the hash `Keys.topics`): every field becomes null."""
+    named = [(*split_field(name), msgspec.json.decode(whole)) for name, whole in told.items()]
+    return [Change(topic, writer, dict.fromkeys(whole), 1, at_ns) for topic, writer, whole in named if whole]
+
+
 def epoch(client: redis.Redis, league: str, partition: int) -> str:
     """Name of this life of a partition's delta stream, made when there is none; `client` reaches its server."""
     key = Keys(league, partition).epoch
@@ -125,6 +147,14 @@ class DeltaWriter:
     def forget(self, topic: str) -> None:
         """Let the next `changed` of `topic` say all of it again."""
         self._last.pop(topic, None)
+
+    def forget_games(self, game_ids: Collection[str]) -> None:
+        """`forget` the topics of games, and of players whose lines are of these games."""
+        gone = {f"game:{game_id}" for game_id in game_ids}
+        for topic in [
+            name for name, whole in self._last.items() if name in gone or whole.get("game_id") in game_ids
+        ]:
+            self.forget(topic)
 
     def queue(self, pipe: Pipe, updates: Iterable[Update], *, at_ns: int) -> None:
         """Add `updates` to a transaction: one entry of the stream, and the whole of each topic.

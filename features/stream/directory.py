@@ -143,6 +143,14 @@ class Directory:
         self._games = {int(key): _decode(info) for key, info in stored.items()}
         return dict(self._games)
 
+    def remove_games(self, keys: Collection[int]) -> None:
+        """Forget games, here and on the server. Texts stay: other games may have them."""
+        if keys:
+            with answering():
+                self._redis.hdel(names.games(self.league), *(str(key) for key in keys))
+        for key in keys:
+            self._games.pop(key, None)
+
     @staticmethod
     def partition(key: int, partitions: int) -> int:
         """The partition of a game's key."""

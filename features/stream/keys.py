@@ -79,6 +79,16 @@ class Keys:
         return self._of("news")
 
     @property
+    def heard(self) -> str:
+        """hash: when (UNIX s) each game and each piece of news was last heard of (`features.stream.retention`)."""
+        return self._of("heard")
+
+    @property
+    def gone(self) -> str:
+        """hash: games that were removed, and when (UNIX s): late events of them do not begin them anew."""
+        return self._of("gone")
+
+    @property
     def metrics(self) -> str:
         """hash: lag, rates, latencies and alarms of the partition's owner (`features.stream.metrics`)."""
         return self._of("metrics")

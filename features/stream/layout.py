@@ -47,3 +47,4 @@ class Reject(IntEnum):
     score = 8
     seq = 9
     future = 10  # created more than `state.FUTURE_NS` from now
+    removed_game = 11  # ended and was removed (`features.stream.retention`)

@@ -19,6 +19,8 @@ OVERDUE_S: Final = 1.0
 #: A batch that was handed out this often without being committed is taken for the cause, and put aside.
 MOST_DELIVERIES: Final = 5
 CLAIM_ENTRIES: Final = 16
+#: Entries that somebody else was handed this long ago are taken over: he has no lease, or we would have none.
+STUCK_MS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,18 @@ class Item:
 
 @dataclass(slots=True)
 class Member:
-    """Reads `stream` as `name` over a connection of its own; one read at a time is under way."""
+    """Reads `stream` as `name` over a connection of its own; one read at a time is under way.
+
+    `length` is the stream's, and `stuck` whether entries wait for somebody who was handed them `STUCK_MS` ago: both as
+    of the newest `measure`.
+    """
 
     servers: Servers
     stream: str
     name: str
     link: Link = field(init=False)
     length: int = 0
+    stuck: bool = False
     inbox: list[Item] = field(default_factory=list)
     _acks: list[bytes] = field(default_factory=list)
     _expected: list[bytes] = field(default_factory=list)
@@ -82,7 +89,8 @@ class Member:
             commands += [(b"XACK", self.stream, GROUP, *self._acks), trim(self.stream, self._acks[-1])]
             self._acks = []
         if self._measure:
-            commands.append((b"XLEN", self.stream))
+            pending = (b"XPENDING", self.stream, GROUP, b"IDLE", STUCK_MS, b"-", b"+", 1)
+            commands += [(b"XLEN", self.stream), pending]
             self._measure = False
         commands.append(
             (b"XREADGROUP", b"GROUP", GROUP, self.name, b"COUNT", READ_ENTRIES, b"BLOCK", BLOCK_MS,
@@ -106,6 +114,8 @@ class Member:
                 self.length = int(must(reply))
             elif isinstance(reply, Exception) and not isinstance(reply, redis.ResponseError):
                 raise reply
+            elif kind == b"XPENDING":
+                self.stuck = bool(reply) and not isinstance(reply, redis.ResponseError)
             if not self.link.buffered():
                 return
 
@@ -114,7 +124,7 @@ class Member:
         self._acks += ids
 
     def measure(self) -> None:
-        """Ask for the stream's length with the next read."""
+        """Ask for `length` and `stuck` with the next read, so that nobody waits for the answer."""
         self._measure = True
 
     def left_over(self, link: Link, idle_ms: int) -> Iterator[list[Item]]:

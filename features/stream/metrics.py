@@ -18,7 +18,7 @@ LAG_ALARM: Final = 0.5
 #: Counts that go on across owners.
 COUNTS: Final = (
     "events", "critical", "news", "commits", "dead", "rejected", "gaps", "duplicates", "trimmed", "lost", "late",
-    "takeovers",
+    "takeovers", "removed",
 )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ class Latencies:
     def __init__(self) -> None:
         self._all: NDArray[np.int64] = np.zeros(_BUCKETS, np.int64)
         self._recent: NDArray[np.int64] = np.zeros(_BUCKETS, np.int64)
+        self._used = self._used_recently = 0  # buckets above are empty: reading all of them takes milliseconds
 
     def record(self, created_ns: NDArray[np.int64], now_ns: int) -> None:
         """Events created at `created_ns` were committed at `now_ns`."""
@@ -35,16 +36,25 @@ class Latencies:
         counts = np.bincount(steps)
         self._all[: len(counts)] += counts
         self._recent[: len(counts)] += counts
+        self._used = max(self._used, len(counts))
+        self._used_recently = max(self._used_recently, len(counts))
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Events per bucket of all time, up to the last bucket that has any."""
+        return self._all[: self._used]
 
     def recent(self) -> dict[str, float | None]:
         """p50, p99 and p99.9 in ms since this was last asked; None without events."""
-        found = quantiles_ms(self._recent)
-        self._recent[:] = 0
+        counts = self._recent[: self._used_recently]
+        found = quantiles_ms(counts)
+        counts[:] = 0
+        self._used_recently = 0
         return found
 
     def histogram(self) -> dict[int, int]:
         """Events per bucket of all time."""
-        at = np.flatnonzero(self._all)
+        at = np.flatnonzero(self.counts)
         return dict(zip(at.tolist(), self._all[at].tolist(), strict=True))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from features.errors import StoreUnavailable
 from features.stream.commit import Transaction
-from features.stream.connections import TRANSIENT, Link, Servers
+from features.stream.connections import TRANSIENT, Link, Servers, must
 from features.stream.deltas import epoch
 from features.stream.events import EVENT, Rows
 from features.stream.keys import Keys
-from features.stream.member import Item, Member
-from features.stream.memory import Memory
+from features.stream.member import STUCK_MS, Item, Member
+from features.stream.memory import NOTHING, Memory
 from features.stream.metrics import Metrics
 from features.stream.ownership import Lease, OwnershipLost
 from features.stream.state import PartitionState
@@ -34,9 +34,9 @@ logger = logging.getLogger(__name__)
 FAILURES: Final = (*TRANSIENT, StoreUnavailable, OwnershipLost)
 RETRY_S: Final = 0.05
 RETRY_MAX_S: Final = 1.0
-#: Entries that somebody else was handed this long ago are taken over: he has no lease, or we would have none.
-STUCK_MS: Final = 2_000
 EVERY_S: Final = 1.0
+#: Bulk entries that are committed along with critical ones: so few take less time than a transaction of their own.
+ALONG_ENTRIES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Setting:
     tick_s: float
     tell_every_s: float
     horizon: int
+    keep_s: float
     clock_ns: Callable[[], int]
 
 
@@ -63,6 +64,7 @@ class Flight:
     bulk_ns: NDArray[np.int64]
     critical_ns: NDArray[np.int64]
     bus_ids: Sequence[bytes]
+    removed: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -85,6 +87,7 @@ class Partition:
     _renewed: float = 0.0
     _folded: float = 0.0
     _every: float = 0.0
+    _looked: float = 0.0
     _said: str = ""
 
     def __post_init__(self) -> None:
@@ -134,23 +137,30 @@ class Partition:
             self._failed(error)
 
     def fold(self, now: float) -> None:
-        """Commit what was read, unless a commit is under way; critical entries never wait for bulk ones."""
+        """Commit what was read, unless a commit is under way; critical entries wait for no more than a few bulk ones."""
         if not self.owned or self.flight is not None or self.critical is None:
             return
         try:
+            due = self.bus is not None and bool(self.bus.inbox) and now >= self._folded + self.setting.tick_s
             if self.critical.inbox:
                 items = self.critical.emptied()
                 self.critical.read_on(now)
-                self._begin(now, items, [])
-            elif self.bus is not None and self.bus.inbox and now >= self._folded + self.setting.tick_s:
-                items = self.bus.emptied()
-                with self._bus_may_fail():
-                    self.bus.read_on(now)
-                self._begin(now, [], items)
+                few = due and len(cast("Member", self.bus).inbox) <= ALONG_ENTRIES
+                self._begin(now, items, self._bulk(now) if few else [])
+            elif due:
+                self._begin(now, [], self._bulk(now))
             elif now >= self._wakes():
                 self._begin(now, [], [])
         except Exception as error:
             self._failed(error)
+
+    def _bulk(self, now: float) -> list[Item]:
+        """What was read of the bus; the next read begins."""
+        bus = cast("Member", self.bus)
+        items = bus.emptied()
+        with self._bus_may_fail():
+            bus.read_on(now)
+        return items
 
     def wakes(self, now: float) -> float:
         """When `tend` or `fold` has something to do next if nothing is read (monotonic)."""
@@ -192,7 +202,10 @@ class Partition:
             self._next_try = now + wait_s
             return
         began = time.perf_counter()
-        self._memory, stored = Memory.load(self.own, self.setting.state, self.keys, self.setting.tell_every_s)
+        setting = self.setting
+        self._memory, stored = Memory.load(
+            self.own, setting.state, self.keys, setting.tell_every_s, setting.keep_s, setting.clock_ns() // 10**9
+        )
         self.metrics.load(stored)
         epoch(self.setting.state.client_of(self.keys.epoch), self.setting.league, self.keys.partition)
         self.owned = True
@@ -236,11 +249,12 @@ class Partition:
         transaction, counts, memory = Transaction(self.keys), self.metrics.counts, cast("Memory", self._memory)
         critical_ns = memory.take(critical, transaction, counts, now, now_ns, critical=True)
         bulk_ns = memory.take(bulk, transaction, counts, now, now_ns, critical=False)
-        memory.write(transaction, now)
+        memory.write(transaction, now, tell=bool(bulk) or not critical)
         transaction.done(self.keys.critical, [item.id for item in critical])
         counts["commits"] += bool(transaction.commands)
         if last or now - self.metrics.told >= EVERY_S:
             self.metrics.lag = 0 if self.bus is None else self.bus.length
+            memory.retention.write(transaction)
             transaction.hset(self.keys.metrics, mapping=self.metrics.snapshot(now, now_ns))
         self._folded, asked = now, time.monotonic()
         self.flight = Flight(asked, transaction, bulk_ns, critical_ns, [item.id for item in bulk])
@@ -264,15 +278,39 @@ class Partition:
                 cast("Memory", self._memory).intake.floors[mark] = int(results[at])
         if self.bus is not None and flight.bus_ids:
             self.bus.acknowledge(flight.bus_ids)
+        if flight.removed:
+            cast("Memory", self._memory).unregister(flight.removed)
 
     def _look_after(self) -> None:
-        """Once a second: the lag, and entries that were handed to somebody who is gone."""
-        if self.critical is not None:
-            self._take_left_over(self.critical, STUCK_MS)
-        if self.bus is not None:
-            self.bus.measure()
-            with self._bus_may_fail():
-                self._take_left_over(self.bus, STUCK_MS)
+        """Once a second: the lag, entries that were handed to somebody who is gone, and games that are long over."""
+        for member in (self.critical, self.bus):
+            if member is not None and member.stuck:
+                member.stuck = False
+                with self._bus_may_fail() if member is self.bus else nullcontext():
+                    self._take_left_over(member, STUCK_MS)
+            if member is not None:
+                member.measure()
+        retention = cast("Memory", self._memory).retention
+        if self._every > self._looked + retention.look_s:
+            self._looked = self._every
+            self._remove_old()
+
+    def _remove_old(self) -> None:
+        """Begin the transaction that removes what was kept long enough."""
+        memory, link, now_s = (
+            cast("Memory", self._memory),
+            cast("Link", self.own),
+            self.setting.clock_ns() // 10**9,
+        )
+        old = memory.old(now_s)
+        if not old:
+            return
+        flat = must(link.call((b"HGETALL", self.keys.topics))[0])
+        transaction = Transaction(self.keys)
+        transaction.commands += memory.remove(old, dict(zip(flat[::2], flat[1::2], strict=True)), now_s)
+        self.metrics.counts["removed"] += len(old.games)
+        self.flight = Flight(time.monotonic(), transaction, NOTHING, NOTHING, (), old.games)
+        link.send(self._lease.fenced(transaction.commands))
 
     @contextmanager
     def _bus_may_fail(self) -> Iterator[None]:

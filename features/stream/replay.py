@@ -31,7 +31,7 @@ PLAY_SCHEMA: Final = {name: PBP[name] for name in COLUMNS}
 CHUNK_ROWS: Final = 2000
 #: The longest sleep, for the same reason.
 NAP_S: Final = 0.25
-#: Generated events at once at most, and the pause when none is due.
+#: Generated events at once at most, and the pause when no more are due.
 LOAD_ROWS: Final = 20_000
 LOAD_NAP_S: Final = 0.001
 
@@ -226,16 +226,17 @@ def generate(
     lags: list[float] = []
     done = 0
     while done < total and not pace.stopped():
-        due = min(int((pace.clock_ns() - started) / 1e9 * rate), total, done + LOAD_ROWS)
-        if due <= done:
-            pace.sleep(LOAD_NAP_S)
-            continue
-        created = started + (np.arange(done, due) / rate * 1e9).astype(np.int64)
-        sink.send_many(load.rows(done, due - done, created))
-        now = pace.clock_ns()
-        lags += [(now - int(created[0])) / 1e6, (now - int(created[-1])) / 1e6]
-        done = due
-        on_progress(done)
+        fallen_due = min(int((pace.clock_ns() - started) / 1e9 * rate), total)
+        due = min(fallen_due, done + LOAD_ROWS)
+        if due > done:
+            created = started + (np.arange(done, due) / rate * 1e9).astype(np.int64)
+            sink.send_many(load.rows(done, due - done, created))
+            now = pace.clock_ns()
+            lags += [(now - int(created[0])) / 1e6, (now - int(created[-1])) / 1e6]
+            done = due
+            on_progress(done)
+        if due == fallen_due < total:
+            pace.sleep(LOAD_NAP_S)  # without it every few rows would be a chunk, and a core be spent on that
     return Sent(done, (pace.clock_ns() - started) / 1e9, np.array(lags), done == total)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -11,7 +10,7 @@ import redis
 
 from features.errors import StoreUnavailable
 from features.stream.connections import TRANSIENT, Servers
-from features.stream.deltas import split_field
+from features.stream.deltas import fields_of
 from features.stream.directory import GameInfo, partition_of
 from features.stream.events import key_of
 from features.stream.keys import Keys
@@ -63,12 +62,13 @@ class Runs:
         )
 
     def live(self, games: Sequence[GameInfo]) -> list[GameInfo]:
-        """Those of `games` that have state."""
+        """Those of `games` that have state, or had it until they were removed."""
         found = []
         for game in games:
             keys = self._keys[partition_of(game.key, len(self._keys))]
             with _answering():
-                if self._client(keys).hexists(keys.state, str(game.key)):
+                client, field = self._client(keys), str(game.key)
+                if client.hexists(keys.state, field) or client.hexists(keys.gone, field):
                     found.append(game)
         return found
 
@@ -85,11 +85,13 @@ class Runs:
                 continue
             with _answering():
                 client = self._client(keys)
-                told = list(_told_of(client, keys, mine))
+                topics: Any = client.hgetall(keys.topics) if mine else {}
+                told = fields_of(topics, {game.game_id for game in mine})
                 with client.pipeline(transaction=True) as pipe:
                     pipe.delete(keys.owner)
                     if mine:
-                        pipe.hdel(keys.state, *(str(game.key) for game in mine))
+                        for name in (keys.state, keys.heard, keys.gone):
+                            pipe.hdel(name, *(str(game.key) for game in mine))
                         pipe.delete(*(keys.plays(game.key) for game in mine))
                     if told:
                         pipe.hdel(keys.topics, *told)
@@ -111,17 +113,6 @@ class Runs:
 
     def _client(self, keys: Keys) -> redis.Redis:
         return self._servers.client_of(keys.watermark)
-
-
-def _told_of(client: redis.Redis, keys: Keys, games: Iterable[GameInfo]) -> Iterator[bytes]:
-    """Fields of the hash of topics that tell of `games` or of their players' lines."""
-    ids = {game.game_id for game in games}
-    told: Any = client.hgetall(keys.topics) if ids else {}
-    for name, whole in told.items():
-        topic, _ = split_field(name)
-        kind, _, subject = topic.partition(":")
-        if (kind == "game" and subject in ids) or (kind == "player" and json.loads(whole).get("game_id") in ids):
-            yield name
 
 
 @contextmanager

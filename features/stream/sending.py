@@ -22,6 +22,7 @@ from features.stream.connections import TRANSIENT, Link, Servers, must
 from features.stream.events import EVENT, HEADER_BYTES, ROW_BYTES, BatchFlag, Rows, encode, encode_news
 from features.stream.keys import GROUP, Keys
 from features.stream.marks import Mark
+from features.stream.schedule import short_slices
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +196,7 @@ class Sender(threading.Thread):
         self.changed = changed
         self._wake, self._full, self._stopping = threading.Event(), threading.Event(), threading.Event()
         self._links: dict[tuple[str, str], Link] = {}
+        self._asked: list[tuple[Lane, Link]] = []  # whose watermarks were asked for
         self._backoff_s = BACKOFF_S
         self.errors = 0
         self.last_error: str | None = None
@@ -214,6 +216,7 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         """Until stopped: take what lingered long enough, send it, and ask for the watermarks."""
+        short_slices()
         try:
             self._run()
         except Exception as error:
@@ -256,42 +259,63 @@ class Sender(threading.Thread):
                     lane.number(sealed)
 
     def _ship(self) -> None:
-        for lane in self.lanes:
-            while lane.waiting:
-                chunk = [lane.waiting[i] for i in range(min(_CHUNK_ENTRIES, len(lane.waiting)))]
-                head = (b"XADD", lane.stream, b"MAXLEN", b"~", HORIZON_ENTRIES, b"*", ENTRY_FIELD)
-                link = self._link(self._streams, lane.stream, "send")
-                replies = link.call(*((*head, entry.payload) for entry in chunk))
+        """Send what is numbered: a chunk of every lane, then the replies, so that no lane waits for another's."""
+        while under_way := [self._send_chunk(lane) for lane in self.lanes if lane.waiting]:
+            for lane, link, count in under_way:
+                replies = [link.read() for _ in range(count)]
                 if not lane.sent:
                     lane.moved_at = time.monotonic()
-                for entry, reply in zip(chunk, replies, strict=True):
-                    entry.id = must(
-                        reply
-                    )  # those after a refused one go again: the consumer drops what came early
+                for reply in replies:
+                    # those after a refused one go again: the consumer drops what came early
+                    lane.waiting[0].id = must(reply)
                     lane.sent.append(lane.waiting.popleft())
 
+    def _send_chunk(self, lane: Lane) -> tuple[Lane, Link, int]:
+        chunk = [lane.waiting[i] for i in range(min(_CHUNK_ENTRIES, len(lane.waiting)))]
+        head = (b"XADD", lane.stream, b"MAXLEN", b"~", HORIZON_ENTRIES, b"*", ENTRY_FIELD)
+        link = self._link(self._streams, lane.stream, "send")
+        link.send([(*head, entry.payload) for entry in chunk])
+        return lane, link, len(chunk)
+
     def _follow(self, now: float) -> None:
-        """Read the watermarks and what the consumers miss; look into streams that do not move."""
+        """Read the watermarks and what the consumers miss; look into streams that do not move.
+
+        While there is more to send, answers are left for the next time.
+        """
+        if not self._asked:
+            self._ask_on()
+            if self._wake.is_set():
+                return
         freed = 0
-        for lane in self.lanes:
-            if not (lane.sent or lane.waiting or lane.done):
-                continue
-            keys, mark = lane.keys, lane.mark
-            link = self._link(self._state, keys.watermark, "follow")
-            applied, missing = link.call((b"HGET", keys.watermark, mark.field), (b"HGET", keys.resend, mark.field))
-            applied = int(must(applied) or 0)
-            if applied < lane.applied:
-                self._rewind(lane, applied, "the state server lost what was applied")
-            freed += lane.release(applied, now, self._room)
-            if must(missing) is not None:
-                must(link.call((b"HDEL", keys.resend, mark.field))[0])
-                if lane.sent:
-                    self._rewind(lane, max(int(missing), applied), "a gap was reported")
-            if lane.sent and now - lane.moved_at > lane.stall_s:
-                self._stalled(lane, now)
+        while self._asked:
+            lane, link = self._asked.pop(0)
+            applied, missing = link.read(), link.read()
+            freed += self._followed(lane, link, int(must(applied) or 0), must(missing), now)
         if freed:
             with self.changed:
                 self.changed.notify_all()
+        if self._wake.is_set():
+            self._ask_on()
+
+    def _ask_on(self) -> None:
+        for lane in self.lanes:
+            if lane.sent or lane.waiting or lane.done:
+                link = self._link(self._state, lane.keys.watermark, "follow")
+                link.send([(b"HGET", name, lane.mark.field) for name in (lane.keys.watermark, lane.keys.resend)])
+                self._asked.append((lane, link))
+
+    def _followed(self, lane: Lane, link: Link, applied: int, missing: bytes | None, now: float) -> int:
+        """A lane's watermark and what is missing; returns how many bytes became free."""
+        if applied < lane.applied:
+            self._rewind(lane, applied, "the state server lost what was applied")
+        freed = lane.release(applied, now, self._room)
+        if missing is not None:
+            must(link.call((b"HDEL", lane.keys.resend, lane.mark.field))[0])
+            if lane.sent:
+                self._rewind(lane, max(int(missing), applied), "a gap was reported")
+        if lane.sent and now - lane.moved_at > lane.stall_s:
+            self._stalled(lane, now)
+        return freed
 
     def _stalled(self, lane: Lane, now: float) -> None:
         """Nothing moved: send again if the stream does not hold the oldest entry for the consumers any more."""
@@ -346,6 +370,7 @@ class Sender(threading.Thread):
         for link in self._links.values():
             link.close()
         self._links.clear()
+        self._asked.clear()
 
     def _link(self, servers: Servers, key: str, use: str) -> Link:
         link = self._links.get((key, use))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -101,10 +101,14 @@ class GameState:
 
 
 class PartitionState:
-    """State of the games of one partition. Not safe for several threads."""
+    """State of the games of one partition. Not safe for several threads.
+
+    Rows of games in `removed` (keys) are rejected, whatever the directory knows of them.
+    """
 
     def __init__(self, directory: KnowsGames) -> None:
         self._directory = directory
+        self.removed: Collection[int] = ()
         self.clear()
 
     def clear(self) -> None:
@@ -145,6 +149,10 @@ class PartitionState:
                     more = self._fold(rows[again], part, now_ns)
                     reasons[again], late = part, late + int(more[of.LATE])
                     counts[of.UNKNOWN_PLAYERS] = counts[of.UNKNOWN_PLAYERS] + more[of.UNKNOWN_PLAYERS]
+        if counts[of.UNKNOWN_GAMES] and self.removed:
+            unknown = np.flatnonzero(reasons == Reject.unknown_game)
+            gone = np.isin(rows["game"][unknown], np.fromiter(self.removed, np.int64))
+            reasons[unknown[gone]] = Reject.removed_game
         rejected = np.flatnonzero(reasons) if counts[of.REJECTED] else np.empty(0, np.intp)
         touched = np.flatnonzero(self._touched[: len(self._at)])
         self._touched[touched] = 0
@@ -193,6 +201,21 @@ class PartitionState:
             self._stats[slot] = line
             self._votes[slot] = vote
 
+    def ended(self) -> list[int]:
+        """Keys of the games that are final."""
+        return [game for game, at in self._at.items() if self._games[at, of.FINAL]]
+
+    def drop(self, games: Collection[int]) -> None:
+        """Forget games; rows of them that come later are of games not known here. Takes milliseconds."""
+        kept = {game: self.pack(game) for game in self._order if game not in games}
+        changed = [pair for pair in zip(*(each.tolist() for each in self.changed_players()), strict=True)]
+        self.clear()
+        for game, packed in kept.items():
+            self.load(game, packed)
+        for game, player in changed:
+            if game in kept:
+                self._dirty[self._place(self._at[game], player)] = 1
+
     def checksum(self) -> str:
         """Digest of all games that have events, to compare with another state."""
         return checksum_of(
@@ -225,7 +248,8 @@ class PartitionState:
     def _learn(self, keys: list[int], fresh: bool) -> bool:
         """Look games up; whether anything was learned. Keys that nobody registered stay unknown."""
         learned = False
-        for key, info in self._directory.games(keys, fresh=fresh).items():
+        wanted = [key for key in keys if key not in self.removed]
+        for key, info in self._directory.games(wanted, fresh=fresh).items():
             if key not in self._at:
                 self._add(key, info)
                 learned = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -91,6 +91,13 @@ class Board:
             if game not in self._changed:
                 self._changed[game] = set()
                 self._due.setdefault(game, now)
+
+    def forget(self, games: Collection[int], game_ids: Collection[str]) -> None:
+        """These games are told of no more."""
+        for game in games:
+            self._changed.pop(game, None)
+            self._due.pop(game, None)
+        self.writer.forget_games(game_ids)
 
     def at_once(self, games: Iterable[int], rows: Rows) -> list[Update]:
         """What critical `rows` changed in `games`."""

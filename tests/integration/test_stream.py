@@ -13,7 +13,6 @@ import redis
 
 from features.errors import Backpressure, InvalidInput, NotApplied, StoreUnavailable
 from features.stream.connections import Servers
-from features.stream.deltas import decode_entry
 from features.stream.directory import Directory, GameInfo
 from features.stream.events import Flag, Rows, blank, encode, encode_news, key_of
 from features.stream.keys import GROUP, Keys
@@ -28,9 +27,11 @@ from tests.fixtures.stream import (
     LEAGUE,
     PARTITIONS,
     Server,
+    changes,
     consumer_process,
     consuming,
     ground_truth,
+    letters,
     some_games,
     some_rows,
     until,
@@ -58,20 +59,6 @@ def producer(stream_servers: tuple[Server, Server], *, source: str = "test", **o
 def in_pieces(sender: Producer, rows: Rows, size: int = 97) -> None:
     for at in range(0, len(rows), size):
         sender.send_many(rows[at : at + size])
-
-
-def changes(state: Server, partition: int) -> list[Any]:
-    entries = state.client.xrange(Keys(LEAGUE, partition).deltas)
-    return [change for _, fields in entries for change in decode_entry(fields[b"u"])]
-
-
-def letters(state: Server) -> list[tuple[str, int, bytes]]:
-    """(reason, rows, data) of all dead letters."""
-    return [
-        (fields[b"reason"].decode(), int(fields[b"rows"]), fields[b"data"])
-        for partition in range(PARTITIONS)
-        for _, fields in state.client.xrange(Keys(LEAGUE, partition).dead)
-    ]
 
 
 def raw(bus: Server, partition: int, *payloads: bytes) -> None:

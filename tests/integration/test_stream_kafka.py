@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -94,28 +93,6 @@ def truth(plays: pl.DataFrame) -> str:
 def plays() -> pl.DataFrame:
     night = simulated_plays(1)
     return night.filter(pl.col("game_id").is_in(night["game_id"].unique(maintain_order=True).head(4).implode()))
-
-
-@pytest.fixture
-def settings(stream_servers: tuple[Server, Server], tmp_path: Path) -> FlowSettings:
-    bus, state = stream_servers
-    return FlowSettings(
-        home=tmp_path, redis_url=state.url, bus_url=bus.url, stream_partitions=PARTITIONS, embedded=False
-    )
-
-
-@pytest.fixture
-def streams(settings: FlowSettings) -> Iterator[Streams]:
-    with consuming(settings.bus_url, settings.redis_url), Streams(settings, cast("League", LEAGUE)) as streams:
-        until(lambda: streams.runs.owned() == PARTITIONS)
-        yield streams
-
-
-@pytest.fixture
-def live(settings: FlowSettings) -> Iterator[LiveState]:
-    state = LiveState(settings.redis_url, LEAGUE, PARTITIONS)
-    yield state
-    state.close()
 
 
 def read(streams: Streams, brokers: str, topic: str, *, idle_s: float = 1.5) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +37,7 @@ from flows.settings import FlowSettings
 from flows.streaming import Stop, Streams, generate_load, poll_nba, replay_feed, replay_games, until_told
 from tests.fixtures import nba_vendor
 from tests.fixtures.nba_vendor import Vendor, serving
-from tests.fixtures.stream import LEAGUE, PARTITIONS, Process, Server, consuming, until
+from tests.fixtures.stream import LEAGUE, PARTITIONS, Process, Server, until
 
 DAY = date(2023, 10, 26)
 
@@ -57,29 +57,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def night(home: Path) -> Recording:
     """The games of `DAY`."""
     return stored(OfflineStore(Workspace(home, "simulated")), DAY)
-
-
-@pytest.fixture
-def settings(stream_servers: tuple[Server, Server], tmp_path: Path) -> FlowSettings:
-    bus, state = stream_servers
-    return FlowSettings(
-        home=tmp_path, redis_url=state.url, bus_url=bus.url, stream_partitions=PARTITIONS, embedded=False
-    )
-
-
-@pytest.fixture
-def streams(settings: FlowSettings) -> Iterator[Streams]:
-    """The league's stream, folded by a consumer."""
-    with consuming(settings.bus_url, settings.redis_url), Streams(settings, cast("League", LEAGUE)) as streams:
-        until(lambda: streams.runs.owned() == PARTITIONS)
-        yield streams
-
-
-@pytest.fixture
-def live(settings: FlowSettings) -> Iterator[LiveState]:
-    state = LiveState(settings.redis_url, LEAGUE, PARTITIONS)
-    yield state
-    state.close()
 
 
 def truth(recording: Recording, games: Sequence[GameInfo] | None = None) -> str:

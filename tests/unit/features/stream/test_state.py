@@ -70,7 +70,7 @@ def test_the_compiled_numbers_are_the_named_ones() -> None:
     assert (Flag.offensive, Flag.defensive, Flag.personal) == (fold.OFFENSIVE, fold.DEFENSIVE, fold.PERSONAL)
     assert (Flag.retract, Flag.final) == (fold.RETRACT, fold.LAST)
     codes = (fold.NO_GAME, fold.NO_PLAYER, fold.KIND, fold.SIDE, fold.PERIOD, fold.CLOCK, fold.POINTS, fold.SCORE)
-    assert (*codes, fold.SEQ, fold.FUTURE) == tuple(Reject)
+    assert (*codes, fold.SEQ, fold.FUTURE, Reject.removed_game) == tuple(Reject)  # the last is not the fold's
 
 
 def box_lines(state: PartitionState, directory: LocalDirectory) -> pl.DataFrame:
