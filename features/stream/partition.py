@@ -137,7 +137,7 @@ class Partition:
             self._failed(error)
 
     def fold(self, now: float) -> None:
-        """Commit what was read, unless a commit is under way; critical entries wait for no more than a few bulk ones."""
+        """Commit what was read, unless a commit is under way; critical entries wait for a few bulk ones at most."""
         if not self.owned or self.flight is not None or self.critical is None:
             return
         try:

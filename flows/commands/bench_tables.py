@@ -32,8 +32,8 @@ def show(name: str, report: dict[str, Any]) -> None:
                     console.print(_percentiles(f"{server}, {rate} updates/s: until it is on the socket", row))
                     console.print(_histogram(row["histogram"]))
         case "tiers":
-            console.print(_table(("questions/s", "answered in full and in time, /s", ""), _goodput(report)))
-            console.print(_table(("tier at the rate asked for", "in time", "p50", "p99", ""), _in_time(report)))
+            console.print(_table(("questions/s", "goodput/s", ""), _goodput(report)))
+            console.print(_table(("tier", "in time", "p50", "p99", ""), _in_time(report)))
         case _:
             console.print(_table(("figure", "value"), flat(report)))
     for rival, why in report.get("skipped", {}).items():
