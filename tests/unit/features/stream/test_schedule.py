@@ -12,7 +12,9 @@ from features.stream import schedule
 
 def test_a_thread_gets_short_slices_and_others_keep_theirs() -> None:
     before, found = schedule.slice_of_thread_ns(), []
-    thread = threading.Thread(target=lambda: found.extend([schedule.short_slices(), schedule.slice_of_thread_ns()]))
+    thread = threading.Thread(
+        target=lambda: found.extend([schedule.short_slices(), schedule.slice_of_thread_ns()])
+    )
     thread.start()
     thread.join()
     assert found[0] == (found[1] == schedule.SLICE_NS)
