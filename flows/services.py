@@ -220,7 +220,7 @@ def _launch(name: ServiceName, settings: FlowSettings, home: Path) -> Launch:
         case "redis":
             # What is written stays: at most a second of it can be lost, and only to a power cut.
             kept = ["--save", "300 1", "--appendonly", "yes" if settings.redis_appendonly else "no"]
-            # Under full load 64 MB, the default, are written every five seconds, and each rewriting delays events.
+            # Under full load the default of 64 MB is reached every five seconds, and each rewriting takes a core.
             kept += ["--auto-aof-rewrite-min-size", "256mb"]
             return _redis_launch("redis", settings.redis_url, kept, home)
         case "bus":
