@@ -180,11 +180,12 @@ class Answerer:
             raise
 
     def _begun(self, plan: _Plan, who: _Asker) -> Answer | Coroutine[Any, Any, Answer]:
-        choice = self._router.choose(plan.wanted, who.deadline_at(plan.wanted))
+        deadline_at = who.deadline_at(plan.wanted)
+        choice = self._router.choose(plan.wanted, deadline_at, deadline_at - who.arrived)
         if choice.tier == "edge":
             return self._said(who, choice, self._at_edge(plan))
         wanted = plan.wanted
-        ticket = self._lanes[choice.tier].admit(wanted.kind, wanted.rows, who.deadline_at(wanted))
+        ticket = self._lanes[choice.tier].admit(wanted.kind, wanted.rows, deadline_at)
         return self._waited(plan, who, choice, ticket)
 
     async def _waited(self, plan: _Plan, who: _Asker, choice: Choice, ticket: Ticket) -> Answer:

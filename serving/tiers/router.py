@@ -6,6 +6,7 @@ one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,17 +43,15 @@ class Router:
         self._lanes = lanes
         self._clock = clock
 
-    def choose(self, wanted: Wanted, deadline_at: float) -> Choice:
-        """The tier for a question to be answered by `deadline_at` (seconds of the clock).
+    def choose(self, wanted: Wanted, deadline_at: float, asked_s: float = math.inf) -> Choice:
+        """The tier for a question to be answered by `deadline_at` (seconds of the clock); `asked_s`: the time given.
 
         Raises `Late` when that has passed, `DeadlineTooShort` when no tier could do it even when idle,
         `TooManyQuestions` and `Overloaded` (with the seconds after which to ask again) while it is too busy.
         """
         left = deadline_at - self._clock()
         if left <= 0:
-            raise Late(
-                f"the deadline passed {-1000 * left:.0f} ms ago, before the question was looked at: ask again"
-            )
+            raise self._late(wanted, left, asked_s)
         seen: dict[Tier, Estimate] = {}
         for degraded, tiers in ((False, wanted.adequate), (True, wanted.cheaper)):
             for tier in tiers:
@@ -67,15 +66,28 @@ class Router:
                     return Choice(tier, degraded)
         raise _refusal(wanted, seen, left)
 
+    def _late(self, wanted: Wanted, left: float, asked_s: float) -> Exception:
+        lanes = [
+            lane for tier in (*wanted.adequate, *wanted.cheaper) if (lane := self._lanes.get(tier)) is not None
+        ]
+        least = min((lane.estimate(wanted.kind, wanted.rows).idle_s for lane in lanes), default=0.0)
+        if asked_s < least:
+            return _too_short(wanted, asked_s, least)
+        return Late(f"the deadline passed {-1000 * left:.0f} ms ago, before the question was looked at: ask again")
+
+
+def _too_short(wanted: Wanted, left: float, least: float) -> DeadlineTooShort:
+    return DeadlineTooShort(
+        f"deadline_ms leaves {1000 * left:.1f} ms, and a question of kind {wanted.kind!r} with {wanted.rows} rows "
+        f"takes {1000 * least:.1f} ms even when nothing waits: give it more time"
+    )
+
 
 def _refusal(wanted: Wanted, seen: Mapping[Tier, Estimate], left: float) -> Exception:
     best = min(seen.values(), key=lambda each: each.safe_s)
     least = min(each.idle_s for each in seen.values())
     if least > left:
-        return DeadlineTooShort(
-            f"deadline_ms leaves {1000 * left:.1f} ms, and a question of kind {wanted.kind!r} with {wanted.rows} rows "
-            f"takes {1000 * least:.1f} ms even when nothing waits: give it more time"
-        )
+        return _too_short(wanted, left, least)
     retry_after_s = max(best.safe_s - left, 0.1)
     if all(each.full for each in seen.values()):
         return TooManyQuestions(

@@ -196,6 +196,11 @@ async def test_a_question_that_arrived_too_long_ago_costs_nothing(tiers: Answere
         await tiers.answer({"kind": "game", "game_id": "1"}, 10, CLAIMS, arrived=now - 1)
 
 
+async def test_a_deadline_nobody_could_meet_is_the_askers_mistake_however_late_it_is_seen(tiers: Answerer) -> None:
+    with pytest.raises(DeadlineTooShort, match="give it more time"):
+        await tiers.answer({"kind": "game", "game_id": "1"}, 5e-324, CLAIMS)
+
+
 class Slow:
     """A model that is held up until told to go on."""
 
