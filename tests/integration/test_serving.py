@@ -397,6 +397,7 @@ def test_only_real_endpoints_are_listed(api: httpx.Client) -> None:
         ("/v1/models/live_win/what_if", "get"),
         ("/v1/models/live_win/onnx", "get"),
         ("/v1/live/games", "get"),
+        ("/v1/live/games/{game_id}/curve", "get"),
         ("/v1/live/token", "post"),
         ("/v1/live/events", "get"),
         ("/v1/live/status", "get"),
