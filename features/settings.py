@@ -26,6 +26,11 @@ class FeatureSettings(BaseSettings):
         gt=0,
         description="hours that a game's live state is kept after its last event, once it ended",
     )
+    live_keep_unfinished_hours: float = Field(
+        default=168.0,
+        gt=0,
+        description="hours that it is kept after its last event, if it never ended (postponed, abandoned)",
+    )
     database_url: str = Field(
         default="postgresql+psycopg://postgres@127.0.0.1:5490/fantasy", description="application database"
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from flows.errors import BenchmarkFailed, BenchmarkUnavailable
+from flows.errors import BenchmarkFailed, BenchmarkUnavailable, CannotKeepReport
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "benchmarks"
 #: Time a stopped benchmark has to end the servers it started.
@@ -60,10 +60,12 @@ def measure(
 ) -> Measured:
     """Run `bench_{name}.py OPTIONS`; what it says on stderr goes to `on_line`, line by line.
 
-    The report is kept in `out` where that is given. Raises `BenchmarkUnavailable` without the script and
-    `BenchmarkFailed` when it ends without a report.
+    The report is kept in `out` where that is given. Raises `BenchmarkUnavailable` without the script,
+    `CannotKeepReport` before anything is measured, and `BenchmarkFailed` when it ends without a report.
     """
     path = script(name)
+    if out is not None:
+        _can_write(out)
     with tempfile.TemporaryDirectory(prefix="fantasy-bench-") as folder:
         report = Path(folder) / "report.json"
         command = [sys.executable, str(path), *map(str, options), "--json", "--out", str(report)]
@@ -81,11 +83,25 @@ def measure(
             raise BenchmarkFailed(f"bench {name} ended with {code} and no report: {said}")
         found = report.read_text(encoding="utf-8")
         if out is not None:
-            out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(found, encoding="utf-8")
         return Measured(
             json.loads(found), f"bench {name} ended with {code}: {last[-1] if last else said}" if code else None
         )
+
+
+def _can_write(out: Path) -> None:
+    """Make the folder of `out`, and nothing else; raises `CannotKeepReport` where no file can be written there."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        known = out.exists()
+        with out.open("a", encoding="utf-8"):
+            pass
+        if not known:
+            out.unlink()
+    except OSError as error:
+        raise CannotKeepReport(
+            f"--out {out}: {error.strerror}; name a file in a folder you may write to"
+        ) from error
 
 
 def _follow(lines: IO[str] | None, on_line: Callable[[str], None]) -> deque[str]:

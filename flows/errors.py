@@ -4,6 +4,7 @@ FantasyError
 ├── ServiceUnavailable     an embedded service cannot be started, or a configured one does not answer
 │   └── PortTaken          something else already listens where the service should
 ├── BenchmarkUnavailable   a benchmark's script or a tool it needs is not on this machine
+├── CannotKeepReport       the file a benchmark's report should go to cannot be written
 └── BenchmarkFailed        a benchmark ended without a report
 """
 
@@ -29,6 +30,12 @@ class BenchmarkUnavailable(FantasyError):
     """A benchmark's script, or a tool it cannot do without, is not on this machine."""
 
     http_status = 501
+
+
+class CannotKeepReport(FantasyError):
+    """The file a benchmark's report should go to cannot be written."""
+
+    http_status = 422
 
 
 class BenchmarkFailed(FantasyError):

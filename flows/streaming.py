@@ -32,6 +32,7 @@ from features.stream.replay import (
     applied_news,
     applied_plays,
     generate,
+    generated_events,
     rows_of,
     send_news,
     send_plays,
@@ -155,15 +156,17 @@ def replay_games(
         if not streams.runs.begun(source, life) and (taken := streams.runs.live(games)):
             ids = [game.game_id for game in taken]
             raise InvalidInput(f"games {ids} are live already, from another source; --again starts them over")
-        rows = rows_of(recording.plays, games, streams.directory())
+        rows, ends = rows_of(recording.plays, games, streams.directory()), streams.runs.dead_ends()
         with streams.producer(source, life, from_start=True) as producer:
             applied = applied_plays(rows, streams.partitions, producer.resume_from)
             told = _teller(shown, len(rows))
             sent = send_plays(rows, recording.at_ns, producer, stop.pace(speed), applied=applied, on_progress=told)
             producer.flush(FLUSH_S)
+            lost = _lost(producer)
         shown.summary = _said(sent, "plays")
     counts = {"plays": sent.events, "games": len(games), "already_applied": int(applied.sum())}
-    return {"league": streams.league, "life": life, **counts, **sent.as_json()}
+    counts |= {"repeated": recording.repeated, "lost": lost}
+    return {"league": streams.league, "life": life, **counts, **_put_aside(streams, ends), **sent.as_json()}
 
 
 def replay_feed(streams: Streams, path: Path, stop: Stop, *, speed: float | None, again: bool) -> dict[str, Any]:
@@ -172,33 +175,41 @@ def replay_feed(streams: Streams, path: Path, stop: Stop, *, speed: float | None
         feed = read_feed(path, _ids(streams.store))
         # Who is known by id decides the news' partitions, and so their numbers: it belongs to the source's name.
         named = xxhash.xxh3_64_hexdigest("|".join(news.subject for news in feed.news).encode())
-        source = f"feed:{file_hash(path)[:12]}:{named[:8]}"
+        source, ends = f"feed:{file_hash(path)[:12]}:{named[:8]}", streams.runs.dead_ends()
         life = streams.runs.start_over(source, ()) if again else streams.runs.life(source)
         with streams.producer(source, life, from_start=True) as producer:
             applied = applied_news(feed.news, streams.partitions, producer.resume_from)
             told = _teller(shown, len(feed.news))
             sent = send_news(feed.news, feed.at_ns, producer, stop.pace(speed), applied=applied, on_progress=told)
             producer.flush(FLUSH_S)
+            lost = _lost(producer)
         shown.summary = _said(sent, "news")
-    counts = {"news": sent.events, "already_applied": int(applied.sum())}
-    return {"league": streams.league, "life": life, **counts, **sent.as_json()}
+    counts = {"news": sent.events, "already_applied": int(applied.sum()), "lost": lost}
+    return {"league": streams.league, "life": life, **counts, **_put_aside(streams, ends), **sent.as_json()}
 
 
 def generate_load(streams: Streams, stop: Stop, *, rate: float, seconds: float, games: int) -> dict[str, Any]:
     """Send made-up events at `rate` a second."""
-    load = Load(games=games)
+    load, events = Load(games=games), generated_events(rate, seconds)
     with step(f"generate {rate:g} events/s for {seconds:g} s") as shown, streams.consumed():
         directory = streams.directory()
         for game in load.games:
             directory.register_game(game)
         with streams.producer("load", None) as producer:
-            told = _teller(shown, round(rate * seconds))
+            told = _teller(shown, events)
             sent = generate(load, producer, stop.pace(None), rate=rate, seconds=seconds, on_progress=told)
             producer.flush(FLUSH_S)
-            stats = producer.stats()
+            stats, lost = producer.stats(), _lost(producer)
         shown.summary = _said(sent, "events")
     producer_stats = {name: stats[name] for name in ("applied", "resent_batches", "blocked", "blocked_s")}
-    return {"league": streams.league, "plays": sent.events, "games": games, **sent.as_json(), **producer_stats}
+    return {
+        "league": streams.league,
+        "plays": sent.events,
+        "games": games,
+        "lost": lost,
+        **sent.as_json(),
+        **producer_stats,
+    }
 
 
 def read_topic(
@@ -248,6 +259,20 @@ def poll_nba(streams: Streams, stop: Stop, *, every_s: float, client: NbaClient 
         )
         shown.summary = f"{total.plays} plays"
     return {"league": streams.league, "plays": total.plays, "corrected": total.corrected}
+
+
+def _lost(producer: Producer) -> int:
+    """Rows that were sent and are not applied."""
+    stats = producer.stats()
+    return int(stats["rows"] - stats["applied"])
+
+
+def _put_aside(streams: Streams, ends: list[bytes]) -> dict[str, Any]:
+    """What the consumers refused since `ends`, by reason; said on stderr, too, when there is any."""
+    reasons = streams.runs.dead_since(ends)
+    for reason, rows in reasons.items():
+        console.print(f"  put aside, {reason}: {rows}", style="yellow", markup=False, highlight=False)
+    return {"put_aside": sum(reasons.values()), "reasons": reasons}
 
 
 def _ids(store: OfflineStore) -> dict[str, int]:

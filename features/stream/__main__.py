@@ -1,6 +1,7 @@
 """`python -m features.stream consumer --league L`: one consumer process; several may run, each partition has one owner.
 
-Settings come from `FANTASY_BUS_URL`, `FANTASY_REDIS_URL`, `FANTASY_STREAM_PARTITIONS` and `FANTASY_LIVE_KEEP_HOURS`.
+Settings come from `FANTASY_BUS_URL`, `FANTASY_REDIS_URL`, `FANTASY_STREAM_PARTITIONS`, `FANTASY_LIVE_KEEP_HOURS` and
+`FANTASY_LIVE_KEEP_UNFINISHED_HOURS`.
 SIGTERM and SIGINT end it after the commit under way, with its leases given back.
 """
 
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lease_ms=options.lease_ms,
         tick_ms=options.tick_ms,
         keep_hours=settings.live_keep_hours,
+        keep_unfinished_hours=settings.live_keep_unfinished_hours,
     )
     warm_up()
     gc.collect()

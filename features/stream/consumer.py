@@ -19,12 +19,14 @@ from features.stream.connections import Link, Servers
 from features.stream.metrics import COUNTS
 from features.stream.ownership import LEASE_MS
 from features.stream.partition import Partition, Setting, partitions_of, warm_up
+from features.stream.retention import Keep
 from features.stream.sending import HORIZON_ENTRIES
 
 #: None: what comes while a commit is under way is the next one, so commits grow by themselves when there is more to do.
 TICK_MS: Final = 0.0
 TELL_EVERY_MS: Final = 100.0
 KEEP_HOURS: Final = 12.0
+KEEP_UNFINISHED_HOURS: Final = 168.0
 #: How long the loop may take to see that it shall stop.
 LONGEST_WAIT_S: Final = 0.05
 #: Shorter than a lease: the critical lane waits while the bus is tried.
@@ -37,7 +39,7 @@ class Consumer:
 
     `tick_ms` is the least time between two bulk commits of a partition, `tell_every_ms` between two bulk deltas of a
     game, `lease_ms` how long a partition stands still when its owner dies, `keep_hours` how long a game that ended is
-    kept after its last event.
+    kept after its last event, `keep_unfinished_hours` one that never did.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Consumer:
         tell_every_ms: float = TELL_EVERY_MS,
         horizon: int = HORIZON_ENTRIES,
         keep_hours: float = KEEP_HOURS,
+        keep_unfinished_hours: float = KEEP_UNFINISHED_HOURS,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -67,7 +70,7 @@ class Consumer:
             tick_ms / 1000,
             tell_every_ms / 1000,
             horizon,
-            3600 * keep_hours,
+            Keep(3600 * keep_hours, 3600 * keep_unfinished_hours),
             clock_ns,
         )
         self._partitions = partitions_of(setting, range(partitions) if only is None else only)

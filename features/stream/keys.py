@@ -54,6 +54,11 @@ class Keys:
         return self._of("owner")
 
     @property
+    def speaker(self) -> str:
+        """string: turn of the recompute process that may write topics of this partition (`serving.live.turn`)."""
+        return self._of("speaker")
+
+    @property
     def resend(self) -> str:
         """hash: from where a source has to send again, because entries are missing."""
         return self._of("resend")

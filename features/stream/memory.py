@@ -18,7 +18,7 @@ from features.stream.keys import Keys
 from features.stream.marks import mark_of
 from features.stream.member import Item
 from features.stream.news import News, decode_json
-from features.stream.retention import NEWS, Old, Retention
+from features.stream.retention import NEWS, Keep, Old, Retention
 from features.stream.state import PartitionState
 from features.stream.topics import Board
 
@@ -28,9 +28,9 @@ NOTHING: Final[NDArray[np.int64]] = np.empty(0, np.int64)
 class Memory:
     """State, watermarks, news and what is still to be told, of one partition. Make it with `load`."""
 
-    def __init__(self, keys: Keys, directory: Directory, tell_every_s: float, keep_s: float) -> None:
+    def __init__(self, keys: Keys, directory: Directory, tell_every_s: float, keep: Keep) -> None:
         self.state = PartitionState(directory)
-        self.retention = Retention(keys, keep_s)
+        self.retention = Retention(keys, keep)
         self.intake = Intake()
         self._keys = keys
         self._directory = directory
@@ -41,7 +41,7 @@ class Memory:
 
     @classmethod
     def load(
-        cls, link: Link, servers: Servers, keys: Keys, tell_every_s: float, keep_s: float, now_s: int
+        cls, link: Link, servers: Servers, keys: Keys, tell_every_s: float, keep: Keep, now_s: int
     ) -> tuple[Self, dict[bytes, bytes]]:
         """Everything as it is stored, and the metrics of the owner before."""
         names = (keys.state, keys.watermark, keys.topics, keys.news, keys.heard, keys.gone, keys.metrics)
@@ -51,7 +51,7 @@ class Memory:
         )
         directory = Directory(servers.client(), keys.league)
         directory.games(int(game) for game in state)  # all in one round trip
-        memory = cls(keys, directory, tell_every_s, keep_s)
+        memory = cls(keys, directory, tell_every_s, keep)
         for game, packed in state.items():
             memory.state.load(int(game), packed)
         memory.intake.marks.update((mark_of(name), int(value)) for name, value in marks.items())
@@ -112,7 +112,7 @@ class Memory:
 
     def old(self, now_s: int) -> Old:
         """What was kept long enough."""
-        return self.retention.old(self.state.ended(), now_s)
+        return self.retention.old(self.state.games, set(self.state.ended()), now_s)
 
     def remove(self, old: Old, topics: Mapping[bytes, bytes], now_s: int) -> list[Command]:
         """Forget `old`; returns the commands of the transaction that makes it so. `topics` is the whole hash."""

@@ -27,6 +27,7 @@ from features.stream.member import STUCK_MS, Item, Member
 from features.stream.memory import NOTHING, Memory
 from features.stream.metrics import Metrics
 from features.stream.ownership import Lease, OwnershipLost
+from features.stream.retention import Keep
 from features.stream.state import PartitionState
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Setting:
     tick_s: float
     tell_every_s: float
     horizon: int
-    keep_s: float
+    keep: Keep
     clock_ns: Callable[[], int]
 
 
@@ -204,7 +205,7 @@ class Partition:
         began = time.perf_counter()
         setting = self.setting
         self._memory, stored = Memory.load(
-            self.own, setting.state, self.keys, setting.tell_every_s, setting.keep_s, setting.clock_ns() // 10**9
+            self.own, setting.state, self.keys, setting.tell_every_s, setting.keep, setting.clock_ns() // 10**9
         )
         self.metrics.load(stored)
         epoch(self.setting.state.client_of(self.keys.epoch), self.setting.league, self.keys.partition)

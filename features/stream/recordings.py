@@ -35,11 +35,15 @@ _EVERYTHING: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Games with their `plays` (`features.play.plays.COLUMNS`) in the order they came; `at_ns` is when, UNIX ns."""
+    """Games with their `plays` (`features.play.plays.COLUMNS`) in the order they came; `at_ns` is when, UNIX ns.
+
+    `repeated` rows were left out: of rows with the same game and `seq` the last one stands.
+    """
 
     games: tuple[GameInfo, ...]
     plays: pl.DataFrame
     at_ns: NDArray[np.int64]
+    repeated: int = 0
 
 
 def archived(data: Path, day: date, game_id: str | None = None) -> Recording:
@@ -134,7 +138,8 @@ def _ascending(minutes: Sequence[int | None]) -> list[int] | None:
 def _recording(games: pl.DataFrame, box: pl.DataFrame, plays: pl.DataFrame, day: date) -> Recording:
     # Twelve hours before noon: on the day when clocks change, evenings count from there, not from midnight.
     midnight = datetime.combine(day, time(12), tzinfo=ZoneInfo(EASTERN)).astimezone(UTC) - timedelta(hours=12)
-    rows = plays.filter(pl.col("game_id").is_in(games["game_id"].implode())).sort("game_id", "seq")
+    found = plays.filter(pl.col("game_id").is_in(games["game_id"].implode()))
+    rows = found.unique(["game_id", "seq"], keep="last", maintain_order=True).sort("game_id", "seq")
     if rows.is_empty():
         raise InvalidInput(f"the games of {day} have no play-by-play; choose another date")
     midnight_ns = int(midnight.timestamp()) * 1_000_000_000
@@ -150,7 +155,10 @@ def _recording(games: pl.DataFrame, box: pl.DataFrame, plays: pl.DataFrame, day:
     ordered = pl.concat(parts).sort("at_ns", "game_id", "seq", maintain_order=True)
     present = games.filter(pl.col("game_id").is_in(ordered["game_id"].unique().implode())).sort("game_id")
     return Recording(
-        _game_infos(present, box, ordered), ordered.select(COLUMNS), ordered["at_ns"].to_numpy().copy()
+        _game_infos(present, box, ordered),
+        ordered.select(COLUMNS),
+        ordered["at_ns"].to_numpy().copy(),
+        found.height - rows.height,
     )
 
 

@@ -205,6 +205,15 @@ def send_news(
     return _send_paced(at_ns, first, send, pace, on_progress)
 
 
+def generated_events(rate: float, seconds: float) -> int:
+    """How many events `generate` sends. Raises `InvalidInput`."""
+    if not (rate > 0 and seconds > 0 and rate * seconds < 2**40):
+        raise InvalidInput(
+            f"rate {rate:g} and seconds {seconds:g} must be above 0 and give less than 10^12 events"
+        )
+    return round(rate * seconds)
+
+
 def generate(
     load: Load,
     sink: Sink,
@@ -218,11 +227,7 @@ def generate(
 
     What cannot be sent in time is sent late, not left out. Lags are those of the first and last event of each chunk.
     """
-    if not (rate > 0 and seconds > 0 and rate * seconds < 2**40):
-        raise InvalidInput(
-            f"rate {rate:g} and seconds {seconds:g} must be above 0 and give less than 10^12 events"
-        )
-    total, started = round(rate * seconds), pace.clock_ns()
+    total, started = generated_events(rate, seconds), pace.clock_ns()
     lags: list[float] = []
     done = 0
     while done < total and not pace.stopped():

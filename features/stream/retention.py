@@ -1,6 +1,7 @@
 """When finished games and old news leave Redis, the owner's memory and the screens.
 
-A game that ended is kept for `live_keep_hours` after its last event; then one transaction removes its state, plays and
+A game that ended is kept for `live_keep_hours` after its last event, one that never did (postponed, abandoned) for
+`live_keep_unfinished_hours`; then one transaction removes its state, plays and
 topics, tells their readers, and leaves a note that it is gone, so that a late event of it is put aside and does not
 begin it anew. News is kept for `NEWS_DAYS` after it came.
 """
@@ -21,11 +22,19 @@ NEWS: Final = "news"
 NEWS_DAYS: Final = 7
 #: Notes of removed games are kept this long; an event that late counts as a new game's, if somebody registers it.
 GONE_DAYS: Final = 60
-#: How often to look, or four times in `keep_s` when that is shorter.
+#: How often to look, or four times in the shorter time of `Keep` when that is less.
 LOOK_S: Final = 30.0
 DAY_S: Final = 86_400
 #: One transaction removes that many, so that the events behind it do not wait.
 GAMES_AT_ONCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Seconds that a game is kept after its last event: one that ended, and one that never did."""
+
+    ended_s: float
+    unfinished_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Retention:
     """
 
     keys: Keys
-    keep_s: float
+    keep: Keep
     heard: dict[str, int] = field(default_factory=dict)
     gone: dict[int, int] = field(default_factory=dict)
     _unsaid: set[str] = field(default_factory=set)
@@ -76,14 +85,15 @@ class Retention:
     @property
     def look_s(self) -> float:
         """How long to wait between two looks."""
-        return min(LOOK_S, self.keep_s / 4)
+        return min(LOOK_S, self.keep.ended_s / 4, self.keep.unfinished_s / 4)
 
-    def old(self, ended: Iterable[int], now_s: int) -> Old:
-        """What has been kept long enough, of the games that `ended` and of all news."""
-        games = [game for game in ended if self.heard.get(str(game), now_s) + self.keep_s < now_s]
+    def old(self, games: Iterable[int], ended: Collection[int], now_s: int) -> Old:
+        """What has been kept long enough, of `games`, of which some `ended`, and of all news."""
+        keep_s = {True: self.keep.ended_s, False: self.keep.unfinished_s}
+        over = [game for game in games if self.heard.get(str(game), now_s) + keep_s[game in ended] < now_s]
         news = [name for name, at in self.heard.items() if "|" in name and at + NEWS_DAYS * DAY_S < now_s]
         notes = [game for game, at in self.gone.items() if at + GONE_DAYS * DAY_S < now_s]
-        return Old(games[:GAMES_AT_ONCE], news, notes)
+        return Old(over[:GAMES_AT_ONCE], news, notes)
 
     def remove(
         self, old: Old, now_s: int, topics: Mapping[bytes, bytes], game_ids: Collection[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -18,6 +19,8 @@ from features.stream.marks import Mark, mark_of
 
 #: Above every sequence number: whatever of an ended life is still on its way is old.
 ENDED: Final = 1 << 62
+#: Dead letters read at once: each may hold half a megabyte.
+LETTERS: Final = 100
 
 
 class Runs:
@@ -100,6 +103,27 @@ class Runs:
                     pipe.execute()
         return self.life(source)
 
+    def dead_ends(self) -> list[bytes]:
+        """Where each partition's stream of dead letters ends now, for `dead_since`."""
+        with _answering():
+            newest: list[Any] = [self._client(keys).xrevrange(keys.dead, count=1) for keys in self._keys]
+        return [entries[0][0] if entries else b"0-0" for entries in newest]
+
+    def dead_since(self, ends: Sequence[bytes]) -> dict[str, int]:
+        """Rows that were put aside after `ends`, by reason; of whichever source."""
+        found: Counter[str] = Counter()
+        for keys, end in zip(self._keys, ends, strict=True):
+            after = end
+            while True:
+                with _answering():
+                    letters: Any = self._client(keys).xrange(keys.dead, b"(" + after, count=LETTERS)
+                for _, fields in letters:
+                    found.update(_reasons(fields[b"reason"].decode(), int(fields[b"rows"])))
+                if len(letters) < LETTERS:
+                    break
+                after = letters[-1][0]
+        return dict(found)
+
     def _marks(self, source: str) -> list[dict[Mark, int]]:
         """Watermarks of `source` per partition."""
         key = key_of(source)
@@ -113,6 +137,15 @@ class Runs:
 
     def _client(self, keys: Keys) -> redis.Redis:
         return self._servers.client_of(keys.watermark)
+
+
+def _reasons(said: str, rows: int) -> dict[str, int]:
+    """Rows per reason of a dead letter: rejected rows of one batch may have several (`commit.rejected`)."""
+    what, found, counts = said.partition("rejected: ")
+    if what or not found:
+        return {said: rows}
+    pairs = (each.partition("=") for each in counts.split(", "))
+    return {name: int(count) for name, _, count in pairs}
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -13,6 +13,10 @@ from flows.progress import console, step
 Out = Annotated[Path | None, typer.Option(help="keep the report in this file (JSON)")]
 Quick = Annotated[bool, typer.Option("--quick", help="small and short: checks that it runs, measures nothing")]
 
+#: Largest load that may be asked for: more is a slip of the finger, and infinity no number at all.
+MOST_PER_S: Final = 1_000_000_000
+MOST_S: Final = 86_400
+
 bench = typer.Typer(
     help="Measure events per second, open screens and deadlines on this machine.", no_args_is_help=True
 )
@@ -20,8 +24,8 @@ bench = typer.Typer(
 
 @bench.command()
 def stream(
-    rate: Annotated[float, typer.Option(min=1, help="events a second")] = 1_000_000,
-    seconds: Annotated[float, typer.Option(min=3, help="how long")] = 60.0,
+    rate: Annotated[float, typer.Option(min=1, max=MOST_PER_S, help="events a second")] = 1_000_000,
+    seconds: Annotated[float, typer.Option(min=1, max=MOST_S, help="how long")] = 60.0,
     rivals: Annotated[bool, typer.Option("--rivals", help="other ways and brokers beside it")] = False,
     out: Out = None,
     as_json: Json = False,
@@ -34,8 +38,8 @@ def stream(
 @bench.command()
 def hub(
     clients: Annotated[int, typer.Option(min=1, help="WebSocket connections")] = 10_000,
-    updates: Annotated[int, typer.Option(min=1, help="updates a second")] = 500,
-    seconds: Annotated[float, typer.Option(min=1, help="how long each fan-out takes")] = 20.0,
+    updates: Annotated[int, typer.Option(min=1, max=MOST_PER_S, help="updates a second")] = 500,
+    seconds: Annotated[float, typer.Option(min=1, max=MOST_S, help="how long each fan-out takes")] = 20.0,
     rivals: Annotated[bool, typer.Option("--rivals", help="other servers beside it (Node ws from npm)")] = False,
     quick: Quick = False,
     out: Out = None,
@@ -53,8 +57,10 @@ def hub(
 
 @bench.command()
 def tiers(
-    rate: Annotated[float, typer.Option(min=1, help="questions a second, besides the ladder above it")] = 3000.0,
-    seconds: Annotated[float, typer.Option(min=1, help="how long each load takes")] = 10.0,
+    rate: Annotated[
+        float, typer.Option(min=1, max=MOST_PER_S, help="questions a second, besides the ladder above it")
+    ] = 3000.0,
+    seconds: Annotated[float, typer.Option(min=1, max=MOST_S, help="how long each load takes")] = 10.0,
     cloud: Annotated[bool, typer.Option("--cloud/--no-cloud", help="heavy work, too (starts Prefect)")] = True,
     quick: Quick = False,
     out: Out = None,

@@ -45,8 +45,8 @@ class Book:
         return found
 
     def release(self, topic: Topic) -> None:
-        """Forget a topic nobody tells of and nobody asks for."""
-        if not topic.known and not topic.subscribers:
+        """Forget a topic nobody asks for and nobody tells of, or of which nothing is left (its game was removed)."""
+        if not topic.subscribers and (topic.over or not topic.known):
             self.topics.pop(topic.name, None)
 
     def load(self, partition: int, loaded: Loaded) -> list[Topic]:
@@ -73,7 +73,8 @@ class Book:
         for topic in touched.values():
             topic.unsent = 0
             topic.sent = topic.offset
-            self.release(topic)
+            if not topic.known:  # where every field was removed, whoever comes back may still be told so
+                self.release(topic)
         return list(touched.values())
 
     def apply(
@@ -126,4 +127,5 @@ class Book:
             self._bytes -= weight
             if topic.ring and topic.ring[0] is entry:
                 topic.forget_oldest()
+                self.release(topic)
         return touched

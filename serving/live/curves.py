@@ -17,6 +17,7 @@ from features.stream.keys import Keys
 from features.workspace import League
 from models.live_answers import answered
 from serving.live.live_lines import PROBABILITY_DECIMALS, GameLines
+from serving.live.turn import say
 
 #: Seconds after the newest answer for which a game's curve is kept.
 KEPT_S: Final = 48 * 3600
@@ -38,19 +39,21 @@ class Curves:
         self._servers = servers
         self._league = league
 
-    def add(self, partition: int, game_id: str, answer: GameLines) -> None:
-        """Keep an answer."""
+    def add(self, partition: int, game_id: str, answer: GameLines, turn: bytes) -> None:
+        """Keep an answer; nothing when `turn` is over (`serving.live.turn`): another process keeps its own."""
         chance = answer.win.probability
         kind: Kind = "fallback" if answer.source.fallback else "called" if answered(chance) else "abstained"
         elapsed_s = answer.at_elapsed_s
         point = Point(elapsed_s, round(chance, PROBABILITY_DECIMALS), kind)
         key = _key(self._league, partition, game_id)
+
+        def queue(pipe: Any) -> None:
+            pipe.zremrangebyscore(key, elapsed_s, "+inf")
+            pipe.zadd(key, {msgspec.json.encode(point): elapsed_s})
+            pipe.expire(key, KEPT_S)
+
         try:
-            with self._servers.client_of(key).pipeline(transaction=True) as pipe:
-                pipe.zremrangebyscore(key, elapsed_s, "+inf")
-                pipe.zadd(key, {msgspec.json.encode(point): elapsed_s})
-                pipe.expire(key, KEPT_S)
-                pipe.execute()
+            say(self._servers.client_of(key), Keys(self._league, partition), turn, queue)
         except TRANSIENT as error:
             raise _away(error) from error
 

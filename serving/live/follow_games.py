@@ -68,7 +68,7 @@ class FollowGames:
         seen: Seen,
         curves: Curves,
         *,
-        speaks: Callable[[], bool] = lambda: True,
+        turn: Callable[[], bytes | None],
         torch_threads: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -79,7 +79,7 @@ class FollowGames:
         self._publisher = publisher
         self._seen = seen
         self._curves = curves
-        self._speaks = speaks
+        self._turn = turn
         self._torch_threads = torch_threads
         self._tallies = Tallies()
         self._begun: set[str] = set()
@@ -113,14 +113,15 @@ class FollowGames:
         `StoreUnavailable`."""
         started = time.perf_counter()
         partition = self._seen.partition(f"game:{game_id}")
-        if partition is None or self._settled(game_id) or not self._speaks():
+        turn = self._turn()
+        if partition is None or self._settled(game_id) or turn is None:
             return 0
         info = self._seen.info(game_id)
         rows = self._state.rows(game_id)
         if not len(rows):
             return 0
         asked = self._asked(game_id, rows, None if info is None else info.tip)
-        self._begin_curve(partition, asked, rows)
+        self._begin_curve(partition, asked, rows, turn)
         answer = self._lines.answer(asked)
         topics: dict[str, dict[str, Any]] = {f"game:{game_id}": game_topic(answer)}
         topics |= {f"player:{player_id}": told for player_id, told in player_topics(answer).items()}
@@ -130,14 +131,13 @@ class FollowGames:
             topics[f"game:{game_id}"]["latency_ms"] = round(latency_ms, 1)
             self.counts.latency_ms.append(latency_ms)
         changed = self._publisher.publish(topics, partition=partition, at_ns=at_ns or now_ns)
-        if self._speaks():
-            self._curves.add(partition, game_id, answer)
+        self._curves.add(partition, game_id, answer, turn)
         self.counts.answered += 1
         self.counts.unchanged += changed == 0
         self.counts.work_ms.append(1000 * (time.perf_counter() - started))
         return changed
 
-    def _begin_curve(self, partition: int, asked: AskedGame, rows: Rows) -> None:
+    def _begin_curve(self, partition: int, asked: AskedGame, rows: Rows, turn: bytes) -> None:
         """Of a game under way that nobody asked about so far: what the models would have said."""
         if asked.game_id in self._begun:
             return
@@ -148,7 +148,7 @@ class FollowGames:
             firsts = plays.filter(passed.is_first_distinct())["seq"].to_list()
             for seq in firsts[:MOST_MARKS]:
                 then = replace(asked, plays=plays, told=None, seq=seq)
-                self._curves.add(partition, asked.game_id, self._lines.answer(then))
+                self._curves.add(partition, asked.game_id, self._lines.answer(then), turn)
         self._begun.add(asked.game_id)
 
     def _settled(self, game_id: str) -> bool:

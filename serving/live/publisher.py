@@ -15,6 +15,7 @@ from features.stream.deltas import DeltaWriter, Update, topic_field
 from features.stream.directory import partition_of
 from features.stream.events import key_of
 from features.stream.keys import Keys
+from serving.live.turn import say
 
 #: Fields that are told beside a change but are none themselves.
 BESIDE: Final = frozenset({"latency_ms"})
@@ -23,7 +24,8 @@ BESIDE: Final = frozenset({"latency_ms"})
 class Publisher:
     """What `writer` says of a league's topics. Raises `StoreUnavailable` when the state Redis does not answer.
 
-    Nothing is said while `speaks` is false: another process does. What it said is read before the next word.
+    Nothing is said without a `turn` (`serving.live.seat`): another process speaks. What it said is read before the
+    first word of the next turn.
     """
 
     def __init__(
@@ -32,13 +34,14 @@ class Publisher:
         league: str,
         partitions: int,
         writer: str,
-        speaks: Callable[[], bool] = lambda: True,
+        turn: Callable[[], bytes | None],
     ) -> None:
         self._servers = servers
         self._league = league
         self._partitions = partitions
         self._writer = writer
-        self._speaks = speaks
+        self._turn = turn
+        self._said_in: bytes | None = None
         self._lock = threading.Lock()
         self._writers: dict[int, DeltaWriter] = {}
 
@@ -56,31 +59,55 @@ class Publisher:
             at = partition_of(key_of(topic), self._partitions) if partition is None else partition
             by_partition.setdefault(at, {})[topic] = whole
         with self._lock:
-            if not self._speaks():
-                self._writers.clear()
-                return 0
-            return sum(self._say(at, mine, created) for at, mine in by_partition.items())
+            turn = self._begun()
+            return (
+                0 if turn is None else sum(self._say(turn, at, each, created) for at, each in by_partition.items())
+            )
 
     def drop(self, topics: Iterable[str]) -> None:
         """Forget topics that go by their own key and are over. Raises `StoreUnavailable`."""
         with self._lock:
-            for topic in topics if self._speaks() else ():
-                partition = partition_of(key_of(topic), self._partitions)
-                try:
-                    client = self._servers.client_of(Keys(self._league, partition).topics)
-                    client.hdel(Keys(self._league, partition).topics, topic_field(topic, self._writer))
-                except TRANSIENT as error:
-                    raise self._away(partition, error) from error
-                if partition in self._writers:
-                    self._writers[partition].forget(topic)
+            turn = self._begun()
+            if turn is not None:
+                for topic in topics:
+                    self._drop(turn, topic)
 
-    def _say(self, partition: int, wholes: Mapping[str, Mapping[str, Any]], at_ns: int) -> int:
+    def forget(self, partition: int, topic: str) -> None:
+        """A topic was taken back by somebody else, as those of a game that is removed."""
+        with self._lock:
+            self._forget(partition, topic)
+
+    def _drop(self, turn: bytes, topic: str) -> None:
+        keys = Keys(self._league, partition_of(key_of(topic), self._partitions))
+        field = topic_field(topic, self._writer)
+        try:
+            say(self._servers.client_of(keys.topics), keys, turn, lambda pipe: pipe.hdel(keys.topics, field))
+        except TRANSIENT as error:
+            raise self._away(keys.partition, error) from error
+        self._forget(keys.partition, topic)
+
+    def _forget(self, partition: int, topic: str) -> None:
+        if partition in self._writers:
+            self._writers[partition].forget(topic)
+
+    def _begun(self) -> bytes | None:
+        """This process's turn, None while it has none; of a new one, what others said meanwhile is not known yet."""
+        turn = self._turn()
+        if turn is None or turn != self._said_in:
+            self._writers.clear()
+        self._said_in = turn
+        return turn
+
+    def _say(self, turn: bytes, partition: int, wholes: Mapping[str, Mapping[str, Any]], at_ns: int) -> int:
         try:
             client = self._servers.client_of(Keys(self._league, partition).deltas)
             writer = self._ready(client, partition)
             updates = [update for topic, whole in wholes.items() if (update := _changed(writer, topic, whole))]
-            if updates:
-                writer.publish(client, updates, at_ns=at_ns)
+            if updates and not say(
+                client, writer.keys, turn, lambda pipe: writer.queue(pipe, updates, at_ns=at_ns)
+            ):
+                self._said_in = None
+                return 0
         except TRANSIENT as error:
             raise self._away(partition, error) from error
         return len(updates)

@@ -77,13 +77,13 @@ class Recompute:
         )
         self._states = [LiveState(settings.redis_url, league, partitions) for _ in range(2)]
         self.seen = Seen(self._servers, league)
-        self.seat = Seat(self._servers, league, self._everything_anew)
-        publisher = Publisher(self._servers, league, partitions, "model", self.seat.held)
+        self.seat = Seat(self._servers, league, partitions, self._everything_anew)
+        publisher = Publisher(self._servers, league, partitions, "model", self.seat.turn)
         lines = LiveLines(self.champions, LiveGames(settings.home, snapshots, now))
         directory = Directory(self._servers.client(), league)
         self.games = FollowGames(
             league, self._states[0], directory, lines, publisher, self.seen, Curves(self._servers, league),
-            speaks=self.seat.held, torch_threads=settings.torch_threads,
+            turn=self.seat.turn, torch_threads=settings.torch_threads,
         )  # fmt: skip
         self.slates = LiveSlates(league, self._database, self._predictor, self.seen, now)
         self._news, self._stop = threading.Event(), threading.Event()
@@ -98,7 +98,7 @@ class Recompute:
             self.seat.held,
         )
         self._publisher = publisher
-        registry = Publisher(self._servers, league, partitions, "registry", self.seat.held)
+        registry = Publisher(self._servers, league, partitions, "registry", self.seat.turn)
         self.models = ModelTopic(
             self.champions, league, registry, self._new_champion, every_s=settings.champion_poll_s
         )
@@ -157,6 +157,8 @@ class Recompute:
             self.slates.hear(convert({**each, "subject": change.topic}, News) for each in told)
             self._news.set()
             return
+        if change.writer == "model" and not any(value is not None for value in change.data.values()):
+            self._publisher.forget(partition, change.topic)
         what, _, name = change.topic.partition(":")
         if change.writer == "state" and what == "game" and self.seat.held():
             self.games.touch(name, change.at_ns)

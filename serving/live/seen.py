@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 import redis
@@ -128,6 +128,15 @@ class Seen:
                 else:
                     fields[name] = value
             self._partitions[change.topic] = partition
+            if not fields:
+                self._over(change.topic, change.writer)
+
+    def _over(self, topic: str, writer: str) -> None:
+        """Nothing is left of what a writer told, as of a game that was removed."""
+        del self._fields[topic, writer]
+        if not any((topic, other) in self._fields for other in get_args(Writer)):
+            del self._partitions[topic]
+            self._infos.pop(topic.partition(":")[2], None)
 
     def of(self, topic: str, writer: Writer) -> Mapping[str, Any]:
         """Fields of a topic as one writer told them; empty when it did not."""

@@ -95,6 +95,11 @@ class Topic:
         """False of a topic that was asked for but never told of."""
         return bool(self.positions)
 
+    @property
+    def over(self) -> bool:
+        """True when nothing is left of it: every field was removed, and no update is remembered."""
+        return not self.ring and not any(part.data for part in self.parts.values())
+
     def whole(self) -> dict[str, Any]:
         """All fields; of a field several writers have, the newest writer's."""
         merged: dict[str, Any] = {}

@@ -405,7 +405,11 @@ def test_the_curve_of_a_game_is_kept_and_begins_anew_with_a_replay(
         assert api.get("/v1/live/games/nobody/curve", params={"league": LEAGUE}).json()["points"] == []
         assert is_problem(api.get("/v1/live/games/nobody/curve", params={"league": "wnba"}), 422, "league")
     early = recompute.games._lines.answer(AskedGame(LEAGUE, game_id, plays=game.plays.head(30), tip=game.info.tip))
-    curves.add(partition, game_id, early)
+    turn = recompute.seat.turn()
+    assert turn is not None
+    curves.add(partition, game_id, early, b"of another process")
+    assert curves.of(partition, game_id) == points
+    curves.add(partition, game_id, early, turn)
     assert [point.elapsed_s for point in curves.of(partition, game_id)][-1] == round(game.plays["elapsed_s"][29])
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import redis
 
 from features.errors import Backpressure, InvalidInput, NotApplied, StoreUnavailable
 from features.stream.connections import Servers
@@ -17,7 +16,6 @@ from features.stream.directory import Directory, GameInfo
 from features.stream.events import Flag, Rows, blank, encode, encode_news, key_of
 from features.stream.keys import GROUP, Keys
 from features.stream.marks import Mark
-from features.stream.metrics import Latencies, Metrics, quantiles_ms
 from features.stream.news import News
 from features.stream.producer import Producer
 from features.stream.reader import LiveState
@@ -485,31 +483,6 @@ def test_wrong_use_is_named(stream_servers: tuple[Server, Server]) -> None:
         producer(stream_servers, from_start=True)
     with pytest.raises(StoreUnavailable, match="FANTASY_REDIS_URL"):
         Producer("redis://127.0.0.1:1", "redis://127.0.0.1:1", LEAGUE, 1, source="x", connect_timeout_s=0.1)
-
-
-def test_lag_beyond_half_of_what_is_kept_is_an_alarm() -> None:
-    metrics = Metrics("me", 100)
-    metrics.lag = 50
-    assert metrics.snapshot(1.0, 0)["alarm"] == ""
-    metrics.lag = 51
-    assert "51%" in metrics.snapshot(2.0, 0)["alarm"]
-
-
-def test_latencies_are_counted_to_the_bucket() -> None:
-    latencies = Latencies()
-    created: Sequence[int] = [10**9 - int(ms * 1e6) for ms in (*(98 * [1.0]), 4.0, 20_000.0)]
-    latencies.record(np.array(created), 10**9)
-    recent = latencies.recent()
-    assert recent["p50_ms"] == pytest.approx(1.05) and recent["p99_ms"] == pytest.approx(4.05)
-    assert recent["p999_ms"] == pytest.approx(10_000.0) and latencies.recent()["p50_ms"] is None
-    assert sum(latencies.histogram().values()) == 100
-    assert quantiles_ms(np.zeros(5, np.int64)) == {"p50_ms": None, "p99_ms": None, "p999_ms": None}
-
-
-def test_a_url_without_a_scheme_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="begin it with"):
-        Producer("localhost:6379", "redis://127.0.0.1:1", LEAGUE, 1, source="x")
-    assert redis is not None
 
 
 def test_a_link_may_be_opened_again_any_number_of_times(stream_servers: tuple[Server, Server]) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -82,6 +83,18 @@ def test_a_replayed_night_becomes_its_state_once(streams: Streams, live: LiveSta
 
     repeated = replay_games(streams, night, DAY, Stop(), speed=None, again=False)
     assert (repeated["plays"], repeated["already_applied"]) == (0, night.plays.height)
+    assert live.checksum() == truth(night)
+
+
+def test_plays_that_cannot_be_true_are_told(streams: Streams, live: LiveState, night: Recording) -> None:
+    late = pl.when(pl.col("period") > 1).then(-5.0).otherwise(pl.col("clock_s")).cast(night.plays["clock_s"].dtype)
+    broken = replace(night, plays=night.plays.with_columns(late.alias("clock_s")))
+    refused = broken.plays.filter(pl.col("clock_s") < 0).height
+    done = replay_games(streams, broken, DAY, Stop(), speed=None, again=False)
+    assert (done["plays"], done["lost"], done["put_aside"]) == (night.plays.height, 0, refused) and refused
+    assert done["reasons"] == {"clock": refused}
+    again = replay_games(streams, night, DAY, Stop(), speed=None, again=True)
+    assert (again["put_aside"], again["reasons"], again["repeated"]) == (0, {}, 0)
     assert live.checksum() == truth(night)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from flows import benchmarking
 from flows.commands.bench_tables import bar, flat, histogram_rows
-from flows.errors import BenchmarkFailed, BenchmarkUnavailable
+from flows.errors import BenchmarkFailed, BenchmarkUnavailable, CannotKeepReport
 from flows.results.realtime import ball_section, critical_section, hub_section, stream_section
 from flows.results.tiers import tiers_section
 from tests.unit.flows.conftest import Command
@@ -94,6 +94,31 @@ def test_a_benchmark_that_found_something_wrong_ends_with_1(script: Script, comm
     script("stream", stream_report() | {"lost": 3}, "events were lost")
     said = command("bench", "stream", "--json")
     assert said.code == 1 and json.loads(said.out)["lost"] == 3
+
+
+@pytest.mark.parametrize("name", ["stream", "hub", "tiers"])
+@pytest.mark.parametrize("bad", [("--seconds", "inf"), ("--seconds", "nan"), ("--seconds", "0")])
+def test_a_load_without_an_end_is_refused(
+    script: Script, command: Command, name: str, bad: tuple[str, str]
+) -> None:
+    script(name, {})
+    assert command("bench", name, *bad).code == 2
+
+
+def test_infinitely_many_events_are_refused(script: Script, command: Command) -> None:
+    script("stream", stream_report())
+    assert command("bench", "stream", "--rate", "inf").code == 2
+    assert command("bench", "stream", "--seconds", 1, "--json").json["options"][3] == "1.0"
+
+
+def test_a_report_that_cannot_be_kept_is_told_before_measuring(
+    script: Script, command: Command, tmp_path: Path
+) -> None:
+    script("stream", {}, "measured all the same")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    for out in (tmp_path, tmp_path / "file" / "report.json"):
+        said = command("bench", "stream", "--out", out)
+        assert isinstance(said.error, CannotKeepReport) and f"--out {out}" in str(said.error)
 
 
 def test_a_benchmark_without_a_report_is_an_error_with_its_last_words(

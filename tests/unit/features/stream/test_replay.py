@@ -187,6 +187,15 @@ def test_rosters_come_from_the_box_and_the_plays(data: Path) -> None:
     assert archived(data, DAY, "0022400001").games[0].roster == ()
 
 
+def test_plays_that_a_recording_repeats_are_left_out(data: Path) -> None:
+    whole, path = archived(data, DAY), data / "nba" / "pbp" / "season=2024.parquet"
+    pbp = pl.read_parquet(path)
+    pl.concat([pbp, pbp]).write_parquet(path)
+    twice = archived(data, DAY)
+    assert (whole.repeated, twice.repeated) == (0, whole.plays.height)
+    assert twice.plays.equals(whole.plays) and (twice.at_ns == whole.at_ns).all()
+
+
 def test_what_cannot_be_replayed_is_told(data: Path) -> None:
     with pytest.raises(InvalidInput, match="2024-07-01 has no games recorded in"):
         archived(data, date(2024, 7, 1))

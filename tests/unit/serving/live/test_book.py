@@ -56,6 +56,22 @@ def test_the_whole_is_all_writers_fields_and_null_removes() -> None:
     assert book.topic("player:1").whole() == {"line": 3, "expected": 2}
 
 
+def test_games_that_were_removed_leave_no_topics_behind() -> None:
+    """Ten thousand games come and go; their topics stay only as long as the updates that told of it."""
+    book = Book("nba", kept_bytes=5_000)
+    for game in range(10_000):
+        name, at = f"game:{game}", 3 * game
+        apply(book, at + 1, one(name, {"seq": 1}))
+        apply(book, at + 2, one(name, {"seq": 2}, writer="model"))
+        since = here(book.topic(name))
+        apply(book, at + 3, one(name, {"seq": None}, critical=True), one(name, {"seq": None}, writer="model"))
+        assert [entry.data for entry in book.topic(name).missing(since) or ()] == [{"seq": None}]
+        assert len(book.topics) <= 50
+    apply(book, 30_001, one("game:0", {"seq": 9}))  # it comes again: whoever stood at its end is told all of it
+    assert book.topic("game:0").whole() == {"seq": 9}
+    assert book.topic("game:0").missing(Position(EPOCHS[0], offset_text(3))) is None
+
+
 def test_two_writers_in_one_entry_make_one_delta() -> None:
     book = Book("nba")
     apply(book, 1, one("game:1", {"a": 1}))
