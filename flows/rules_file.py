@@ -22,6 +22,8 @@ from models.lineups.rules import LineupRules
 
 #: A rules file longer than this is not one.
 MAX_BYTES: Final = 1_000_000
+#: Characters of an unknown name that its message quotes.
+SHOWN: Final = 80
 _STACK: Final = re.compile(r"(?P<size>\d+)(?::(?P<team>[^+:]+))?(?:\+(?P<back>\d+))?")
 #: Per rule that lists players, which of its fields do.
 _NAMED: Final[dict[str, tuple[str, ...]]] = {"groups": ("players",), "conditions": ("when", "then")}
@@ -81,15 +83,20 @@ def read_rules(path: Path) -> dict[str, Any]:
     Raises `InvalidInput` naming the file and the line for one that cannot be read as that.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise InvalidInput(f"--rules {path} has {len(data):,} bytes; a rules file has at most {MAX_BYTES:,}")
+            raise InvalidInput(
+                f"--rules {path} is longer than {MAX_BYTES:,} bytes, the most a rules file may have"
+            )
         text = data.decode("utf-8-sig")
         document = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InvalidInput(f"--rules {path} cannot be read: {error.strerror}; check the name") from error
     except ValueError as error:  # undecodable bytes, TOML and JSON errors alike
         raise InvalidInput(f"--rules {path} is neither TOML nor (as .json) JSON: {error}; correct it") from error
+    except RecursionError as error:
+        raise InvalidInput(f"--rules {path} is nested too deep to be rules; take levels out") from error
     if not isinstance(document, dict):
         raise InvalidInput(f"--rules {path} holds a {type(document).__name__}; it must be an object of rules")
     return document
@@ -110,7 +117,7 @@ def find_player(slate: Slate, who: str, field: str) -> tuple[str, ...]:
         raise InvalidInput(f"{field} {who!r} names {len(found)} players; use an id: {ids}")
     near = get_close_matches(name, {normalize_name(p.name): p.name for p in slate.players}, n=1)
     hint = f"; did you mean {near[0].title()!r}?" if near else "; give a name or id of the salary file"
-    raise InvalidInput(f"{field} {who!r} is not on this slate{hint}")
+    raise InvalidInput(f"{field} {who[:SHOWN]!r} is not on this slate{hint}")
 
 
 def parse_stack(word: str, slate: Slate) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def read_csv_text(
     than `max_bytes`, is binary, or ends inside a quoted cell.
     """
     origin = what if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else _read(Path(source), max_bytes, origin)
+    data = source if isinstance(source, bytes) else read_limited(Path(source), max_bytes)
     if len(data) > max_bytes:
         raise SalaryFileError(_too_large(origin, len(data), max_bytes))
     if not data.strip():
@@ -95,14 +95,21 @@ def _windows_text(data: bytes, origin: str, start: int) -> str:
     return text
 
 
-def _read(path: Path, max_bytes: int, origin: str) -> bytes:
+def read_limited(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Bytes of a file, a pipe too, and never more than `max_bytes`. Raises `SalaryFileError`."""
     try:
         size = path.stat().st_size
         if size > max_bytes:
-            raise SalaryFileError(_too_large(origin, size, max_bytes))
-        return path.read_bytes()
+            raise SalaryFileError(_too_large(str(path), size, max_bytes))
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
     except OSError as error:
-        raise SalaryFileError(f"{origin} cannot be read: {error.strerror or error}; check the path") from error
+        raise SalaryFileError(f"{path} cannot be read: {error.strerror or error}; check the path") from error
+    if len(data) > max_bytes:  # a pipe or a device does not tell its size
+        raise SalaryFileError(
+            f"{path} goes on after {max_bytes / 1e6:.0f} MB, the limit; real exports stay under 1 MB: check the path"
+        )
+    return data
 
 
 def _too_large(origin: str, size: int, max_bytes: int) -> str:

@@ -21,7 +21,7 @@ from features.contests import Contest, LineupLike, check_lineup
 from features.errors import InvalidInput, SalaryFileError
 from features.files import replace_file
 from features.slate import Slate, SlatePlayer
-from features.sources.csv_text import decode, read_csv_text
+from features.sources.csv_text import decode, read_csv_text, read_limited
 from features.sources.upload import find_upload_header, player_cells, player_id
 
 _LOCKED: Final = re.compile(r"\(LOCKED\)\s*$", re.IGNORECASE)
@@ -112,8 +112,9 @@ def read_entries(path_or_bytes: Path | str | bytes, slate: Slate, contest: Conte
     """
     if slate.site != contest.site:
         raise InvalidInput(f"slate {slate.slate_id} is not of {contest.name}; use the rules of its own site")
-    checked = read_csv_text(path_or_bytes, what="the entries file")
-    data = path_or_bytes if isinstance(path_or_bytes, bytes) else Path(path_or_bytes).read_bytes()
+    given = isinstance(path_or_bytes, bytes)
+    data = path_or_bytes if isinstance(path_or_bytes, bytes) else read_limited(Path(path_or_bytes))
+    checked = read_csv_text(data, what="the entries file" if given else str(path_or_bytes))
     prefix, encoding, text = _decoded(data, checked.origin)
     header, seats = find_upload_header(checked, contest)
     columns = _columns(checked.rows[header], min(seats), checked.origin)

@@ -17,7 +17,7 @@ from typing import Final
 import polars as pl
 
 from features.errors import SalaryFileError
-from features.sources.csv_text import read_csv_text
+from features.sources.csv_text import read_csv_text, read_limited
 
 LOCKED: Final = "LOCKED"
 MAX_BYTES: Final = 200_000_000
@@ -99,7 +99,7 @@ def lineup_points(standings: Standings) -> pl.DataFrame:
 def _bytes(path: Path | str | bytes) -> tuple[bytes, str]:
     origin = "the standings file" if isinstance(path, bytes) else str(path)
     try:
-        data = path if isinstance(path, bytes) else Path(path).read_bytes()
+        data = path if isinstance(path, bytes) else read_limited(Path(path), MAX_BYTES)
         if data[:2] == b"\x1f\x8b":
             data = _unzip(data, origin)
     except (OSError, EOFError, zlib.error) as error:

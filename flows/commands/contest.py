@@ -74,6 +74,7 @@ def lineups(
 
     if out is not None and out.is_dir():
         raise InvalidInput(f"--out {out} is a folder; name the file to write, e.g. {out / 'upload.csv'}")
+    _keep_salaries(out, salaries)
     wishes = PlayerRules(
         n=n,
         lock=tuple(lock or ()),
@@ -131,6 +132,7 @@ def late_swap(
     from flows.late_swapping import SwapRequest, swap
     from flows.rules_file import PlayerRules, read_rules
 
+    _keep_salaries(out, salaries)
     wishes = PlayerRules(
         max_exposure=tuple(max_exposure or ()),
         min_unique=unique,
@@ -157,6 +159,11 @@ def late_swap(
         print_json(done.as_json())
     else:
         show_swap(done)
+
+
+def _keep_salaries(out: Path | None, salaries: Path | None) -> None:
+    if out is not None and salaries is not None and out.exists() and salaries.exists() and out.samefile(salaries):
+        raise InvalidInput(f"--out {out} is the salary file, which it would replace; name another file")
 
 
 def project_file(

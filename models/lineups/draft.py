@@ -78,6 +78,7 @@ def draft(
     who cannot be picked anyway.
     """
     from models.lineups.optimize import optimize, warm  # brings numba along; keep `--help` quick
+    from models.lineups.validity import check_ranges
 
     warm()
     pool = _candidates_of(slate, projections.frame, contest)
@@ -86,6 +87,7 @@ def draft(
     wanted = fitting(rules, slate, contest, {candidate.id for candidate in pool})
     draws = None
     if wanted.objective.randomness > 0 and pool:
+        check_ranges(wanted, contest)  # before as many draws are made as lineups are asked for
         draws = drawn(slate, projections.frame, pool, n=wanted.n, seed=wanted.objective.seed)
     return optimize(pool, contest, wanted, cancelled=cancelled, draws=draws)
 
@@ -136,7 +138,9 @@ def fitting(rules: LineupRules, slate: Slate, contest: Contest, pool: Set[str]) 
         player_min_exposure={id_: least for id_, least in rules.player_min_exposure.items() if id_ not in gone},
         groups=tuple(_group(group, gone) for group in rules.groups if group.at_least or group.players - gone),
         conditions=tuple(
-            _condition(c, gone) for c in rules.conditions if c.when - gone and (c.at_least or c.then - gone)
+            _condition(c, gone)
+            for c in rules.conditions
+            if not c.when or (c.when - gone and (c.at_least or c.then - gone))
         ),
     )
 
@@ -154,7 +158,7 @@ def _condition(condition: Condition, gone: Set[str]) -> Condition:
     left = condition.then - gone
     if condition.at_least and condition.at_least > len(left):
         raise InvalidInput(
-            f"a condition on {sorted(condition.when)[0]!r} wants {condition.at_least} of {sorted(condition.then)}, "
+            f"a condition on {sorted(condition.when)[:1]} wants {condition.at_least} of {sorted(condition.then)}, "
             f"only {len(left)} can be picked; name others or drop the condition"
         )
     return replace(condition, when=condition.when - gone, then=left)

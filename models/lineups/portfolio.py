@@ -138,7 +138,8 @@ def check_exposures(pool: Pool, rules: LineupRules) -> None:
     supply = ((slots[:, None] & masks[None, :]) != 0) @ by_type
     demand = rules.n * np.bitwise_count(slots).astype(np.int64)
     short = np.flatnonzero(supply < demand)
-    if len(short):
+    # With nobody at all for a slot no exposure is to blame: the search says so.
+    if len(short) and supply[short[0]]:
         wanted = int(slots[short[0]])
         where = "roster slots " + " ".join(name for s, name in enumerate(pool.slots) if wanted >> s & 1)
         cap = f"max exposure {rules.max_exposure:.0%} ({allowed_count(rules.max_exposure, rules.n)} of {rules.n})"

@@ -14,6 +14,8 @@ from models.lineups.rules import LineupRules
 
 # Characters of a wrong value that its message quotes.
 SHOWN = 80
+# Levels of lists and objects within the rules; stack roles use five.
+DEEPEST = 8
 
 
 def parse_rules(document: Mapping[str, Any]) -> LineupRules:
@@ -84,16 +86,18 @@ def _refuse_unknown(path: str, document: Mapping[str, Any], kind: type) -> None:
                     _refuse_unknown(f"{path}.{name}[{at}]", item, inner)
 
 
-def _refuse_flags(path: str, value: Any) -> None:
+def _refuse_flags(path: str, value: Any, depth: int = 0) -> None:
     """Raise on true and false, at any depth: no rule is one, and as a number `true` would pass for 1."""
+    if depth > DEEPEST:
+        raise InvalidInput(f"{path} is nested too deep: no rule has more than {DEEPEST} levels; take some out")
     if isinstance(value, bool):
         raise InvalidInput(f"{path} is {str(value).lower()}: no rule is true or false; give what it asks for")
     if isinstance(value, Mapping):
         for name, item in value.items():
-            _refuse_flags(f"{path}.{_trimmed(str(name))}", item)
+            _refuse_flags(f"{path}.{_trimmed(str(name))}", item, depth + 1)
     elif isinstance(value, list | tuple):
         for at, item in enumerate(value):
-            _refuse_flags(f"{path}[{at}]", item)
+            _refuse_flags(f"{path}[{at}]", item, depth + 1)
 
 
 @cache

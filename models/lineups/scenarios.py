@@ -132,10 +132,13 @@ def sample_scenarios(
     outcomes: Outcomes, *, n: int, seed: int, correlation: Correlation | None = None
 ) -> Scenarios:
     """`n` scenarios of all players; the same seed gives the same scenarios. Without `correlation` the sport's own
-    table is used. Raises `InvalidInput` for a sport without one, n outside 1..1,000,000 and outcomes that are wrong.
+    table is used. Raises `InvalidInput` for a sport without one, n outside 1..1,000,000, a seed below 0 and
+    outcomes that are wrong.
     """
     if not 1 <= n <= MAX_SCENARIOS:
         raise InvalidInput(f"scenarios is {n}; ask for 1 to {MAX_SCENARIOS:,}")
+    if seed < 0:
+        raise InvalidInput(f"seed is {seed}; give a whole number of 0 or more")
     check_outcomes(outcomes)
     correlation = correlation or load_correlation(outcomes.sport)
     step = correlation.step(outcomes.site)

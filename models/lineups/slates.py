@@ -158,7 +158,8 @@ def check_candidates(candidates: Sequence[Candidate]) -> tuple[Floats, Ints]:
     if not all(c.id and c.team and c.game for c in candidates):
         c = next(c for c in candidates if not (c.id and c.team and c.game))
         raise InvalidInput(
-            f"player {c.name!r} (id {c.id!r}, team {c.team!r}, game {c.game!r}) needs id, team and game"
+            f"player {c.name!r} (id {c.id!r}, team {c.team!r}, game {c.game!r}) needs id, team and game; take a salary "
+            "file that lists them, or leave the player out"
         )
     return projection, salary.astype(np.int64)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,11 +15,16 @@ from models.lineups.slates import BATTING_PLACES, CompiledSlate
 if TYPE_CHECKING:
     from features.contests import Contest
 
+#: No lineup of any site costs more; whatever is above does not fit the solver's whole numbers either.
+MAX_LINEUP_USD: Final = 1_000_000_000
+#: Digits of a wrong number that its message quotes.
+DIGITS: Final = 20
+
 
 def validate(slate: CompiledSlate, rules: LineupRules) -> None:
     """Raise `InvalidInput` naming the first field that is out of range or names nobody, its value and the fix."""
     contest = slate.contest
-    _check_ranges(rules, contest)
+    check_ranges(rules, contest)
     _check_exposures(rules)
     if rules.groups or rules.conditions or rules.opposing or rules.same_team or rules.spacing or rules.ownership:
         _check_structures(rules, contest.lineup_size)
@@ -30,7 +35,8 @@ def validate(slate: CompiledSlate, rules: LineupRules) -> None:
     _check_objective(slate, rules)
 
 
-def _check_ranges(rules: LineupRules, contest: Contest) -> None:
+def check_ranges(rules: LineupRules, contest: Contest) -> None:
+    """Raise `InvalidInput` for a single number that no contest allows; needs no slate."""
     size = contest.lineup_size
     if not 1 <= rules.n <= MAX_LINEUPS:
         raise InvalidInput(f"n is {rules.n}; ask for 1 to {MAX_LINEUPS} lineups")
@@ -42,10 +48,17 @@ def _check_ranges(rules: LineupRules, contest: Contest) -> None:
         raise InvalidInput(
             f"max_per_team is {rules.max_per_team}; it must be 1 to {size}, or None for the contest's"
         )
-    if not rules.min_salary_usd >= 0:
-        raise InvalidInput(f"min_salary_usd is {rules.min_salary_usd}; it must be 0 or more")
-    if rules.max_salary_usd is not None and not rules.max_salary_usd > 0:
-        raise InvalidInput(f"max_salary_usd is {rules.max_salary_usd}; it must be above 0, or None for the cap")
+    if not 0 <= rules.min_salary_usd <= MAX_LINEUP_USD:
+        raise InvalidInput(f"min_salary_usd is {_short(rules.min_salary_usd)}; it must be 0 to {MAX_LINEUP_USD:,}")
+    if rules.max_salary_usd is not None and not 0 < rules.max_salary_usd <= MAX_LINEUP_USD:
+        raise InvalidInput(
+            f"max_salary_usd is {_short(rules.max_salary_usd)}; it must be above 0 and at most {MAX_LINEUP_USD:,}, "
+            "or None for the cap"
+        )
+
+
+def _short(number: int) -> str:
+    return text if len(text := str(number)) <= DIGITS else f"a number of {len(text.lstrip('-'))} digits"
 
 
 def _check_exposures(rules: LineupRules) -> None:
@@ -134,6 +147,7 @@ def _check_stacks(rules: LineupRules, size: int) -> None:
     for stack in stacks:
         if not 1 <= stack.size <= size:
             raise InvalidInput(f"stack of {stack.size} players; it must be 1 to {size}, the lineup size")
+        _check_some(stack)
     for kind, sizes in (
         ("stacks", [s.size + s.bring_back for s in rules.stacks]),
         ("game_stacks", [g.size for g in rules.game_stacks]),
@@ -143,7 +157,7 @@ def _check_stacks(rules: LineupRules, size: int) -> None:
         together = sum(s.size for s in rules.stacks) if kind == "stacks" else sum(sizes)
         if max(need, together) > size:
             raise InvalidInput(
-                f"{kind} need {max(need, together)} players together, a lineup has {size}; make them smaller"
+                f"{kind} need {_short(max(need, together))} players together, a lineup has {size}; make them smaller"
             )
     for team in rules.stacks:
         if team.bring_back < 0 or any(count < 1 or not positions for positions, count in team.roles):
@@ -156,6 +170,18 @@ def _check_stacks(rules: LineupRules, size: int) -> None:
     for game in rules.game_stacks:
         if not 0 <= 2 * game.per_team <= size:
             raise InvalidInput(f"{game.size}-game stack: per_team is {game.per_team}; it must be 0 to {size // 2}")
+
+
+def _check_some(stack: TeamStack | GameStack) -> None:
+    """Refuse an empty list: left out it means any, written empty it would mean none."""
+    lists = {"positions": stack.positions}
+    if isinstance(stack, TeamStack):
+        lists |= {"teams": stack.teams, "bring_back_positions": stack.bring_back_positions}
+    else:
+        lists |= {"games": stack.games}
+    for field, named in lists.items():
+        if named is not None and not named:
+            raise InvalidInput(f"{stack.size}-stack: {field} is empty; name at least one, or leave it out for any")
 
 
 def _check_names(slate: CompiledSlate, rules: LineupRules) -> None:

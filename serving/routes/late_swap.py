@@ -211,4 +211,6 @@ def _json(field: str, text: str) -> object:
         found: object = json.loads(text)
     except ValueError as error:
         raise InvalidInput(f"{field} is no JSON ({error}): send the text of a JSON object") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{field} is nested too deep: send a JSON object of a few levels") from error
     return found

@@ -175,3 +175,39 @@ def test_a_setting_that_makes_no_sense_is_named(fantasy: Fantasy, monkeypatch: p
     assert answer.code == 1
     assert "FANTASY_PORT 'abc'" in answer.err
     assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("no-teams.toml", "[[stacks]]\nsize = 2\nteams = []", ("teams is empty",)),
+        ("no-games.toml", "[[game_stacks]]\nsize = 3\ngames = []", ("games is empty",)),
+        ("nobody.toml", '[[conditions]]\nwhen = []\nthen = ["Ada Abbot"]', ("when is empty",)),
+        ("long.toml", f"min_salary_usd = {'9' * 400}", ("min_salary_usd", "400 digits")),
+        ("seed.toml", "[objective]\nrandomness = 0.5\nseed = -5", ("seed", "-5")),
+        ("many.toml", "n = 1000000\n[objective]\nrandomness = 0.5", ("1000000", "1 to 150")),
+        ("deep.json", "[" * 100_000, ("nested too deep",)),
+        ("nested.json", json.dumps({"locked": [[[[[[[[[[["a"]]]]]]]]]]]}), ("nested too deep",)),
+    ],
+)
+def test_rules_no_solver_could_read_are_named(
+    fantasy: Fantasy, home: Path, tmp_path: Path, salaries: Path, name: str, content: str, said: tuple[str, ...]
+) -> None:
+    (tmp_path / name).write_text(content)
+    refused(fantasy("lineups", "--salaries", salaries, "--rules", tmp_path / name), *said)
+    untouched(home)
+
+
+def test_a_file_without_end_is_not_read_to_its_end(fantasy: Fantasy, salaries: Path) -> None:
+    for words in (
+        ("--salaries", "/dev/zero"),
+        ("--salaries", salaries, "--rules", "/dev/zero"),
+        ("--salaries", salaries, "--entries", "/dev/zero"),
+    ):
+        refused(fantasy("lineups", *words), "/dev/zero")
+
+
+def test_the_salary_file_is_never_written_over(fantasy: Fantasy, salaries: Path) -> None:
+    before = salaries.read_bytes()
+    refused(fantasy("lineups", "--salaries", salaries, "--out", salaries), "is the salary file")
+    assert salaries.read_bytes() == before
