@@ -1,9 +1,11 @@
-"""`python -m serving`: one process that answers HTTP on the settings' address."""
+"""`python -m serving`: one process that answers HTTP on the address of `FANTASY_HOST` and `FANTASY_PORT`."""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import threading
+from collections.abc import Sequence
 
 import uvicorn
 
@@ -12,8 +14,9 @@ from serving.heap import settle
 from serving.settings import ServingSettings
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is under way and end."""
+    argparse.ArgumentParser(prog="python -m serving", description=__doc__).parse_args(arguments)
     settings = ServingSettings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
